@@ -1,0 +1,3 @@
+//! Callboard hosts Slack bots for many workspaces in one process.
+pub mod base;
+pub mod slack;

@@ -1,0 +1,141 @@
+//! What Slack delivers inside an envelope: Events API callbacks and slash commands (fact sheet 3.2, 4.3).
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::id::{ChannelId, EventId, TeamId, Ts, UserId};
+
+/// The outer part of an Events API delivery; the inner event stays raw.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Callback<'a> {
+    /// `event_callback`, `app_rate_limited`, or new.
+    #[serde(rename = "type", default, borrow)]
+    pub kind: Cow<'a, str>,
+    /// The workspace it is about; in Slack Connect channels possibly the other side's.
+    #[serde(default)]
+    pub team_id: TeamId,
+    /// Unique, and the same in every redelivery; absent where there is no inner event.
+    #[serde(default)]
+    pub event_id: EventId,
+    /// At most one of the installs that can see the event.
+    #[serde(default)]
+    pub authorizations: Vec<Authorization>,
+    /// The event itself; absent in `app_rate_limited`.
+    #[serde(default, borrow)]
+    pub event: Option<&'a RawValue>,
+}
+
+/// An install that can see an event.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Authorization {
+    /// The workspace that installed the app; absent in an org-wide install.
+    pub team_id: Option<TeamId>,
+    /// The user the app acts as.
+    pub user_id: Option<UserId>,
+}
+
+/// The fields of an inner event by which it is routed; everything else stays raw.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct EventHead<'a> {
+    /// `message`, `app_mention`, …
+    #[serde(rename = "type", borrow)]
+    pub kind: Cow<'a, str>,
+    /// The kind of message, where it is not a plain one.
+    #[serde(borrow)]
+    pub subtype: Option<Cow<'a, str>>,
+    /// Who did it. Some events carry a whole user object here.
+    #[serde(borrow)]
+    pub user: Option<Reference<'a>>,
+    /// Where. Some events carry a whole conversation object here.
+    #[serde(borrow)]
+    pub channel: Option<Reference<'a>>,
+    /// What was written.
+    #[serde(borrow)]
+    pub text: Option<Cow<'a, str>>,
+    /// The message.
+    #[serde(borrow)]
+    pub ts: Option<Cow<'a, str>>,
+    /// The thread it is in.
+    #[serde(borrow)]
+    pub thread_ts: Option<Cow<'a, str>>,
+    /// The bot that posted it.
+    #[serde(borrow)]
+    pub bot_id: Option<Cow<'a, str>>,
+    /// The workspace of whoever did it; RTM frames have only this.
+    #[serde(borrow)]
+    pub team: Option<Cow<'a, str>>,
+}
+
+/// An id, or an object that has one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum Reference<'a> {
+    /// The bare id.
+    Id(#[serde(borrow)] Cow<'a, str>),
+    /// An object; `id` is absent in a few.
+    Object {
+        /// The object's id.
+        #[serde(default, borrow)]
+        id: Cow<'a, str>,
+    },
+    /// Anything else: tolerated, and without an id.
+    Other(serde::de::IgnoredAny),
+}
+
+impl Reference<'_> {
+    /// The id, or nothing.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Id(id) | Self::Object { id } => id,
+            Self::Other(_) => "",
+        }
+    }
+}
+
+/// A message that somebody posted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Message {
+    /// Who wrote it; empty for a few kinds that have no author.
+    pub user: UserId,
+    /// The conversation.
+    pub channel: ChannelId,
+    /// `channel`, `group`, `im` or `mpim`; absent over RTM.
+    pub channel_type: Option<String>,
+    /// What was written, in Slack's markup.
+    pub text: String,
+    /// Its timestamp: its id within the channel.
+    pub ts: Ts,
+    /// The thread it stands in, when it is an answer.
+    pub thread_ts: Option<Ts>,
+    /// The kind of message, where it is not a plain one.
+    pub subtype: Option<String>,
+    /// The bot that posted it, when a bot did.
+    pub bot_id: Option<String>,
+}
+
+/// A slash command that somebody ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Command {
+    /// The command itself, with its slash.
+    pub command: String,
+    /// What stood behind it; may be empty.
+    pub text: String,
+    /// The workspace.
+    pub team_id: TeamId,
+    /// Where it was typed.
+    #[serde(rename = "channel_id")]
+    pub channel: ChannelId,
+    /// Who typed it.
+    #[serde(rename = "user_id")]
+    pub user: UserId,
+    /// Where late answers may be sent: 5 times within 30 minutes.
+    pub response_url: String,
+    /// Opens a view, once, within 3 s.
+    pub trigger_id: String,
+}
