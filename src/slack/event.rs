@@ -19,6 +19,9 @@ pub struct Callback<'a> {
     /// Unique, and the same in every redelivery; absent where there is no inner event.
     #[serde(default)]
     pub event_id: EventId,
+    /// When it happened, seconds since 1970.
+    #[serde(default)]
+    pub event_time: u64,
     /// At most one of the installs that can see the event.
     #[serde(default)]
     pub authorizations: Vec<Authorization>,

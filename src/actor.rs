@@ -1,0 +1,4 @@
+//! Our skin over actix: the bounded address, the way back, a fence around an author's code, arbiters.
+pub mod arbiters;
+pub mod fence;
+pub mod port;

@@ -1,0 +1,128 @@
+//! What a handler can receive.
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::answer::{Answer, Reply};
+use super::job::{Done, Job};
+use super::{Error, Result};
+use crate::flow::envelope::{Envelope, JobResult, Kind, Subject};
+use crate::slack::event::{Callback, Command, Message};
+
+/// A kind of thing that Slack delivers, or that we deliver to ourselves.
+pub trait Incoming: Sized + 'static {
+    /// What its handler gives back.
+    type Answer: Answer;
+
+    /// Whether `subject`, of an envelope of `kind`, is one of these at all; routes narrow it further.
+    fn is_one(kind: Kind, subject: &Subject) -> bool;
+
+    /// Reads it from the envelope.
+    ///
+    /// # Errors
+    /// A payload of an unexpected shape. The raw JSON is still kept with the dead letter.
+    fn read(envelope: &Envelope) -> Result<Self>;
+}
+
+/// The JSON of the event inside an envelope.
+fn inner(envelope: &Envelope) -> Result<&[u8]> {
+    if envelope.kind != Kind::Event {
+        return Ok(&envelope.payload);
+    }
+    let callback: Callback<'_> = serde_json::from_slice(&envelope.payload)?;
+    Ok(callback
+        .event
+        .map_or(&envelope.payload, |event| event.get().as_bytes()))
+}
+
+fn read_inner<T: DeserializeOwned>(envelope: &Envelope) -> Result<T> {
+    Ok(serde_json::from_slice(inner(envelope)?)?)
+}
+
+fn is_event(kind: Kind) -> bool {
+    matches!(kind, Kind::Event | Kind::RtmEvent)
+}
+
+/// Messages that a person wrote: plain, with files, with `/me`, or sent to the channel from a thread. Edits,
+/// deletions, joins and the like are [`Event`]s.
+impl Incoming for Message {
+    type Answer = ();
+
+    fn is_one(kind: Kind, subject: &Subject) -> bool {
+        is_event(kind)
+            && subject.name == "message"
+            && matches!(
+                subject.subtype.as_str(),
+                "" | "file_share" | "me_message" | "thread_broadcast" | "bot_message"
+            )
+    }
+
+    fn read(envelope: &Envelope) -> Result<Self> {
+        read_inner(envelope)
+    }
+}
+
+impl Incoming for Command {
+    type Answer = Reply;
+
+    fn is_one(kind: Kind, _: &Subject) -> bool {
+        kind == Kind::Command
+    }
+
+    fn read(envelope: &Envelope) -> Result<Self> {
+        Ok(serde_json::from_slice(&envelope.payload)?)
+    }
+}
+
+/// Any event, known to us or not: its type and its JSON.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// The event's type: `reaction_added`, `team_join`, …
+    pub kind: String,
+    /// The event as Slack sent it.
+    pub raw: Box<RawValue>,
+}
+
+impl Event {
+    /// The event as a type of the author's.
+    ///
+    /// # Errors
+    /// When the JSON does not have that shape.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T> {
+        Ok(serde_json::from_str(self.raw.get())?)
+    }
+}
+
+impl Incoming for Event {
+    type Answer = ();
+
+    fn is_one(kind: Kind, _: &Subject) -> bool {
+        is_event(kind)
+    }
+
+    fn read(envelope: &Envelope) -> Result<Self> {
+        Ok(Self {
+            kind: envelope.subject.name.clone(),
+            raw: read_inner(envelope)?,
+        })
+    }
+}
+
+impl<J: Job> Incoming for Done<J> {
+    type Answer = ();
+
+    fn is_one(kind: Kind, subject: &Subject) -> bool {
+        kind == Kind::JobResult && subject.name == J::NAME
+    }
+
+    fn read(envelope: &Envelope) -> Result<Self> {
+        let result: JobResult = serde_json::from_slice(&envelope.payload)?;
+        Ok(Self {
+            job: serde_json::from_str(result.input.get())?,
+            output: match result.output {
+                Ok(output) => Ok(serde_json::from_str(output.get())?),
+                Err(text) => Err(Error::from(text)),
+            },
+        })
+    }
+}

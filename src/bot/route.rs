@@ -1,0 +1,260 @@
+//! Routes: which envelopes reach a handler, and by which key. Built once, checked at start-up.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use serde_json::value::RawValue;
+
+use super::answer::Answer;
+use super::handler::{HandlerActor, On};
+use super::incoming::{Event, Incoming};
+use super::job::{Done, Job};
+use super::turn::Turn;
+use super::{Error, Result};
+use crate::flow::envelope::{Envelope, Kind, Subject};
+use crate::flow::key::Scope;
+use crate::slack::event::Command;
+
+/// What runs when a route is taken: moves the state through the author's `on`.
+pub(crate) type Invoke<H> = fn(H, Arc<Envelope>, Turn) -> LocalBoxFuture<'static, Invoked<H>>;
+
+/// A turn's end.
+#[derive(Debug)]
+pub struct Invoked<H> {
+    pub(crate) state: H,
+    pub(crate) turn: Turn,
+    pub(crate) result: Result<Option<Box<RawValue>>>,
+}
+
+/// Runs a job from its stored input to its stored output.
+pub(crate) type RunJob =
+    fn(Box<RawValue>) -> LocalBoxFuture<'static, std::result::Result<Box<RawValue>, Error>>;
+
+type Test = dyn Fn(&Subject) -> bool + Send + Sync;
+
+/// When a route is taken.
+#[derive(Clone)]
+pub struct Matcher {
+    is_one: fn(Kind, &Subject) -> bool,
+    tests: Vec<Arc<Test>>,
+    pub(crate) scope: Scope,
+    /// For messages to people: what the route is for.
+    pub(crate) label: String,
+    /// The slash command it is bound to, with its slash.
+    pub(crate) command: Option<String>,
+    /// Whether it answers something that Slack waits for.
+    pub(crate) is_answering: bool,
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {:?}", self.label, self.scope)
+    }
+}
+
+impl Matcher {
+    fn new<E: Incoming>(label: String) -> Self {
+        Self {
+            is_one: E::is_one,
+            tests: Vec::new(),
+            scope: Scope::User,
+            label,
+            command: None,
+            is_answering: false,
+        }
+    }
+
+    /// Whether the route is taken. Pure: the same envelope always gets the same answer.
+    pub fn is_taken_by(&self, kind: Kind, subject: &Subject) -> bool {
+        (self.is_one)(kind, subject) && self.tests.iter().all(|test| test(subject))
+    }
+}
+
+/// The routes of one handler, in the order of their writing: the first that matches is taken.
+pub struct Routes<H> {
+    pub(crate) routes: Vec<(Matcher, Invoke<H>)>,
+    pub(crate) jobs: Vec<(&'static str, RunJob)>,
+}
+
+impl<H> fmt::Debug for Routes<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.routes.iter().map(|(matcher, _)| matcher))
+            .finish()
+    }
+}
+
+impl<H: HandlerActor> Routes<H> {
+    pub(crate) fn of_handler() -> Self {
+        let mut routes = Self {
+            routes: Vec::new(),
+            jobs: Vec::new(),
+        };
+        H::routes(&mut routes);
+        routes
+    }
+
+    /// A route for every `E`; narrow it by what is chained to it.
+    pub fn on<E: Incoming>(&mut self) -> RouteBuilder<'_>
+    where
+        H: On<E>,
+    {
+        self.tagged::<E, ()>()
+    }
+
+    /// A route for `E` that is handled by `impl On<E, Tag>`, for handlers that have several.
+    pub fn tagged<E: Incoming, Tag: 'static>(&mut self) -> RouteBuilder<'_>
+    where
+        H: On<E, Tag>,
+    {
+        let label = short_type_name(std::any::type_name::<E>());
+        self.push::<E, Tag>(Matcher::new::<E>(label))
+    }
+
+    /// A route for a slash command, written with its slash.
+    pub fn command(&mut self, command: &str) -> RouteBuilder<'_>
+    where
+        H: On<Command>,
+    {
+        self.command_tagged::<()>(command)
+    }
+
+    /// A route for a slash command that is handled by `impl On<Command, Tag>`.
+    pub fn command_tagged<Tag: 'static>(&mut self, command: &str) -> RouteBuilder<'_>
+    where
+        H: On<Command, Tag>,
+    {
+        let mut matcher = Matcher::new::<Command>(format!("command {command}"));
+        matcher.command = Some(command.to_owned());
+        matcher.is_answering = true;
+        let mut route = self.push::<Command, Tag>(matcher);
+        let command = command.to_owned();
+        route.test(move |subject| subject.name == command);
+        route
+    }
+
+    /// A route for events of one type, known to Callboard or not; `*` is every type.
+    pub fn event(&mut self, kind: &str) -> RouteBuilder<'_>
+    where
+        H: On<Event>,
+    {
+        let matcher = Matcher::new::<Event>(format!("event {kind}"));
+        let mut route = self.push::<Event, ()>(matcher);
+        if kind != "*" {
+            let kind = kind.to_owned();
+            route.test(move |subject| subject.name == kind);
+        }
+        route
+    }
+
+    /// Registers a deferred job; its result comes back to the key that deferred it.
+    pub fn job<J: Job>(&mut self)
+    where
+        H: On<Done<J>>,
+    {
+        self.jobs.push((J::NAME, run_job::<J>));
+        let matcher = Matcher::new::<Done<J>>(format!("result of job {}", J::NAME));
+        self.push::<Done<J>, ()>(matcher);
+    }
+
+    fn push<E: Incoming, Tag: 'static>(&mut self, matcher: Matcher) -> RouteBuilder<'_>
+    where
+        H: On<E, Tag>,
+    {
+        self.routes.push((matcher, invoke::<H, E, Tag>));
+        let position = self.routes.len() - 1;
+        RouteBuilder {
+            matcher: self.routes.get_mut(position).map(|(matcher, _)| matcher),
+            _not_send: PhantomData,
+        }
+    }
+}
+
+fn invoke<H: On<E, Tag>, E: Incoming, Tag>(
+    mut state: H,
+    envelope: Arc<Envelope>,
+    mut turn: Turn,
+) -> LocalBoxFuture<'static, Invoked<H>> {
+    async move {
+        let result = match E::read(&envelope) {
+            Ok(event) => state.on(event, &mut turn).await.map(Answer::into_payload),
+            Err(error) => Err(error),
+        };
+        Invoked {
+            state,
+            turn,
+            result,
+        }
+    }
+    .boxed_local()
+}
+
+fn run_job<J: Job>(input: Box<RawValue>) -> LocalBoxFuture<'static, Result<Box<RawValue>>> {
+    async move {
+        let job: J = serde_json::from_str(input.get())?;
+        Ok(serde_json::value::to_raw_value(&job.run().await?)?)
+    }
+    .boxed_local()
+}
+
+fn short_type_name(name: &str) -> String {
+    name.rsplit("::").next().unwrap_or(name).to_owned()
+}
+
+/// Narrows a route and says whose state it needs. A route is per user unless it says otherwise.
+#[derive(Debug)]
+pub struct RouteBuilder<'a> {
+    matcher: Option<&'a mut Matcher>,
+    _not_send: PhantomData<Rc<()>>,
+}
+
+impl RouteBuilder<'_> {
+    /// Only texts that contain `needle`, whatever the case.
+    pub fn containing(&mut self, needle: &str) -> &mut Self {
+        let needle = needle.to_lowercase();
+        self.test(move |subject| subject.text.to_lowercase().contains(&needle));
+        self
+    }
+
+    /// Only what `predicate` accepts. It must be pure: the same subject, the same answer.
+    pub fn when(&mut self, predicate: impl Fn(&Subject) -> bool + Send + Sync + 'static) -> &mut Self {
+        self.test(predicate);
+        self
+    }
+
+    /// One state per user of a workspace.
+    pub fn per_user(&mut self) -> &mut Self {
+        self.scope(Scope::User)
+    }
+
+    /// One state per channel.
+    pub fn per_channel(&mut self) -> &mut Self {
+        self.scope(Scope::Channel)
+    }
+
+    /// One state per thread.
+    pub fn per_thread(&mut self) -> &mut Self {
+        self.scope(Scope::Thread)
+    }
+
+    /// One state per workspace.
+    pub fn per_team(&mut self) -> &mut Self {
+        self.scope(Scope::Team)
+    }
+
+    fn scope(&mut self, scope: Scope) -> &mut Self {
+        if let Some(matcher) = &mut self.matcher {
+            matcher.scope = scope;
+        }
+        self
+    }
+
+    fn test(&mut self, test: impl Fn(&Subject) -> bool + Send + Sync + 'static) {
+        if let Some(matcher) = &mut self.matcher {
+            matcher.tests.push(Arc::new(test));
+        }
+    }
+}

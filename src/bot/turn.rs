@@ -1,0 +1,195 @@
+//! The turn: one delivery handled, from start to commit. It records; nothing leaves before the commit.
+
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::Result;
+use super::job::Job;
+use crate::flow::effect::{Call, Effect, EffectName, MessageRef, Posted};
+use crate::flow::envelope::Context;
+use crate::flow::key::{AppName, Key};
+use crate::slack::id::{ChannelId, TeamId, Ts, UserId};
+
+/// What a handler is given beside the event.
+#[derive(Debug)]
+pub struct Turn {
+    app: AppName,
+    key: Key,
+    delivery: String,
+    attempt: u32,
+    context: Context,
+    effects: Vec<Effect>,
+}
+
+impl Turn {
+    /// A turn for one delivery. Made by the runtime, and by tests of handlers.
+    pub fn new(app: AppName, key: Key, delivery: String, attempt: u32, context: Context) -> Self {
+        Self {
+            app,
+            key,
+            delivery,
+            attempt,
+            context,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Posts `text` in the channel where the event happened.
+    pub fn say(&mut self, text: impl Into<String>) -> Posted {
+        let channel = self.context.channel.clone();
+        self.post(&channel, text)
+    }
+
+    /// Posts `text` in a channel.
+    pub fn post(&mut self, channel: &ChannelId, text: impl Into<String>) -> Posted {
+        let call = call(
+            "chat.postMessage",
+            [("channel", json!(channel)), ("text", text.into().into())],
+        );
+        self.posting(channel, call)
+    }
+
+    /// Answers in the thread of the message that caused this turn; begins the thread if there is none. After
+    /// an event without a message (a slash command) it posts in the channel.
+    pub fn reply(&mut self, text: impl Into<String>) -> Posted {
+        match self.cause() {
+            Some(cause) => self.reply_to(&cause, text),
+            None => self.say(text),
+        }
+    }
+
+    /// Answers in the thread of `message`, which may be one that an earlier effect posts.
+    pub fn reply_to(&mut self, message: &Posted, text: impl Into<String>) -> Posted {
+        let mut call = call(
+            "chat.postMessage",
+            [
+                ("channel", json!(message.channel)),
+                ("text", text.into().into()),
+            ],
+        );
+        message.name_in(&mut call, "thread_ts");
+        self.posting(&message.channel, call)
+    }
+
+    /// Replaces the text of a message of ours.
+    pub fn update(&mut self, message: &Posted, text: impl Into<String>) {
+        let mut call = call(
+            "chat.update",
+            [
+                ("channel", json!(message.channel)),
+                ("text", text.into().into()),
+            ],
+        );
+        message.name_in(&mut call, "ts");
+        self.effects.push(Effect::Call(call));
+    }
+
+    /// Adds an emoji, named without colons, to a message.
+    pub fn react(&mut self, message: &Posted, emoji: &str) {
+        let mut call = call(
+            "reactions.add",
+            [("channel", json!(message.channel)), ("name", json!(emoji))],
+        );
+        message.name_in(&mut call, "timestamp");
+        self.effects.push(Effect::Call(call));
+    }
+
+    /// Calls any method of the Web API once the turn is committed, in order with the other calls to the same
+    /// `channel` argument.
+    pub fn call(&mut self, method: &str, args: Map<String, Value>) {
+        self.effects.push(Effect::Call(Call {
+            method: method.to_owned(),
+            args,
+            posted: std::collections::BTreeMap::default(),
+        }));
+    }
+
+    /// Starts a job once the turn is committed; its result comes back to this key as
+    /// [`Done`](super::job::Done).
+    ///
+    /// # Errors
+    /// When the job can't be written as JSON.
+    pub fn defer<J: Job>(&mut self, job: &J) -> Result<()> {
+        self.effects.push(Effect::Job(crate::flow::effect::Job {
+            name: J::NAME.to_owned(),
+            input: raw(job)?,
+            key: self.key.as_str().to_owned(),
+            context: self.context.clone(),
+        }));
+        Ok(())
+    }
+
+    /// The message that caused this turn, where a message did.
+    pub fn cause(&self) -> Option<Posted> {
+        let thread = &self.context.thread_ts;
+        let ts: &Ts = if thread.is_empty() { &self.context.ts } else { thread };
+        (!ts.is_empty()).then(|| Posted {
+            channel: self.context.channel.clone(),
+            message: MessageRef::Ts(ts.clone()),
+        })
+    }
+
+    /// The app that is acting, by its configured name.
+    pub fn app(&self) -> &AppName {
+        &self.app
+    }
+
+    /// The key whose turn this is.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// The workspace.
+    pub fn team(&self) -> &TeamId {
+        &self.context.team
+    }
+
+    /// Who caused the event; empty where nobody did.
+    pub fn user(&self) -> &UserId {
+        &self.context.user
+    }
+
+    /// Where it happened; empty where that is nowhere.
+    pub fn channel(&self) -> &ChannelId {
+        &self.context.channel
+    }
+
+    /// 1 for the first try of this delivery.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// What was recorded, in order.
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    /// What was recorded, in order.
+    pub fn into_effects(self) -> Vec<Effect> {
+        self.effects
+    }
+
+    fn posting(&mut self, channel: &ChannelId, call: Call) -> Posted {
+        let name = EffectName(format!("{}#{}", self.delivery, self.effects.len()));
+        self.effects.push(Effect::Call(call));
+        Posted {
+            channel: channel.clone(),
+            message: MessageRef::Effect(name),
+        }
+    }
+}
+
+fn call<const N: usize>(method: &str, args: [(&str, Value); N]) -> Call {
+    Call {
+        method: method.to_owned(),
+        args: args
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        posted: std::collections::BTreeMap::default(),
+    }
+}
+
+fn raw(value: &impl serde::Serialize) -> Result<Box<RawValue>> {
+    Ok(serde_json::value::to_raw_value(value)?)
+}

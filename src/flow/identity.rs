@@ -1,0 +1,74 @@
+//! Who we are in each workspace: learnt from `auth.test` and `rtm.connect` before the first event, read on
+//! every event, never asked for on the event path.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::key::AppName;
+use crate::base::secret::Secret;
+use crate::slack::id::{BotId, TeamId, UserId};
+
+/// One install of an app in one workspace.
+#[derive(Debug, Clone)]
+pub struct Install {
+    /// The token that acts there.
+    pub token: Secret,
+    /// The user the bot posts as.
+    pub user: UserId,
+    /// The bot record; empty when Slack did not tell.
+    pub bot: BotId,
+    /// The workspace's name, for people.
+    pub team_name: String,
+}
+
+/// Every install that is known, by app and workspace. Read-mostly; shared by all threads.
+#[derive(Debug, Clone, Default)]
+pub struct Installs {
+    known: Arc<DashMap<(AppName, TeamId), Install>>,
+}
+
+impl Installs {
+    /// Adds or replaces an install.
+    pub fn put(&self, app: &AppName, team: &TeamId, install: Install) {
+        self.known.insert((app.clone(), team.clone()), install);
+    }
+
+    /// The install of `app` in `team`.
+    pub fn get(&self, app: &AppName, team: &TeamId) -> Option<Install> {
+        self.known
+            .get(&(app.clone(), team.clone()))
+            .map(|found| found.value().clone())
+    }
+
+    /// Whether (user, bot) is the app itself. Unknown installs hide nobody.
+    pub fn is_own(&self, app: &AppName, team: &TeamId, user: &str, bot: &str) -> bool {
+        self.known
+            .get(&(app.clone(), team.clone()))
+            .is_some_and(|found| {
+                (!user.is_empty() && found.user.as_str() == user)
+                    || (!bot.is_empty() && found.bot.as_str() == bot)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_posts_are_known_by_user_or_bot_and_unknown_installs_hide_nobody() {
+        let (installs, app, team) = (Installs::default(), AppName::new("a"), TeamId::new("T1"));
+        assert!(!installs.is_own(&app, &team, "U1", "B1"));
+        let install = Install {
+            token: Secret::new("xoxb-1"),
+            user: "U1".into(),
+            bot: BotId::default(),
+            team_name: String::new(),
+        };
+        installs.put(&app, &team, install);
+        assert!(installs.is_own(&app, &team, "U1", ""));
+        assert!(!installs.is_own(&app, &team, "U2", "B2"));
+        assert!(!installs.is_own(&app, &team, "", ""));
+    }
+}

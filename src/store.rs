@@ -1,0 +1,249 @@
+//! The durable memory: SQLite files in one folder, one writer, group commit.
+//!
+//! # The files
+//!
+//! | file | what is in it |
+//! |---|---|
+//! | `lock` | locked by the process that has the store open |
+//! | `journal-<first seq>.db` | what happened, in order: one row of `entry` each, and the deduplication marks of each batch in `mark`. Written by the [writer](writer), removed whole once folded |
+//! | `state.db` | what follows from it: `state` (one row per key), `inbox` (unfinished deliveries), `outbox` (effects not yet done), `posted` (which message an effect became), `mark`, `dead`, `meta`. Written by the [folder](folder) only |
+//!
+//! One SQLite file has one write lock, so the journal and the state don't share one.
+//!
+//! An entry's `seq` is given out when it is submitted and is its place in the order of everything; `entry.kind`
+//! is one of:
+//!
+//! | kind | meaning | `name` | `key` | `refers` / `n` | `body` | `extra` |
+//! |---|---|---|---|---|---|---|
+//! | `row` | an unfinished delivery is ours | envelope id | its key | | Slack's JSON | app, team, kind, times, held |
+//! | `release` | a held answer's ack was let go | | | its row | | |
+//! | `turn` | a turn's commit | delivery id | its key | its row, if any / state version | new state; null if unchanged | app, team, effects |
+//! | `drop` | a delivery was given up without trace | | | its row | | |
+//! | `sent` | an effect is done | effect name | | its turn / its number | | channel and ts of what it posted |
+//! | `dead` | a delivery or effect was given up and kept | its name | key or lane | its row, or its turn / number | its JSON | error, time |
+//!
+//! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
+//! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
+mod folder;
+mod journal;
+mod reader;
+mod record;
+mod state;
+mod unfolded;
+mod writer;
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use reader::{Reader, StoredState};
+pub use record::{Outcome, Record, RowHead, Submission};
+pub use unfolded::Unfolded;
+pub use writer::{Durable, Queue, Submitter};
+
+use crate::base::clock::Clock;
+use crate::flow::effect::Committed;
+use crate::flow::envelope::Mark;
+use crate::flow::key::Key;
+
+/// Why the store can't be opened or read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Another process has it.
+    #[error("another process has the store {path} open; stop it first, or give this one a store of its own")]
+    InUse {
+        /// The store's folder.
+        path: String,
+    },
+    /// The folder can't be made or written.
+    #[error("the store's folder {path} can't be used: {why}; choose another with [store] path")]
+    Unusable {
+        /// The store's folder.
+        path: String,
+        /// The system's words.
+        why: String,
+    },
+    /// A newer Callboard wrote it.
+    #[error("{path} has format {found}, and this Callboard knows up to {known}; use the newer Callboard")]
+    Newer {
+        /// The file.
+        path: String,
+        /// The format it has.
+        found: i64,
+        /// The newest format known here.
+        known: i64,
+    },
+    /// SQLite's own errors.
+    #[error("{doing}: {why}")]
+    Sqlite {
+        /// What was being done.
+        doing: &'static str,
+        /// SQLite's words.
+        why: String,
+    },
+    /// An entry does not have the shape this module writes.
+    #[error("an entry of the store can't be read: {0}")]
+    Damaged(String),
+    /// The store's thread has ended.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Adds what was being done to an error of SQLite.
+pub(crate) fn doing(what: &'static str) -> impl Fn(rusqlite::Error) -> Error {
+    move |error| Error::Sqlite {
+        doing: what,
+        why: error.to_string(),
+    }
+}
+
+/// An unfinished delivery that an earlier run left.
+#[derive(Debug, Clone)]
+pub struct RecoveredRow {
+    /// Its row.
+    pub seq: u64,
+    /// Whose it is.
+    pub key: Key,
+    /// What it is, without the payload.
+    pub head: RowHead,
+    /// It waits for an answer whose ack was never let go.
+    pub is_held: bool,
+    /// Its ack was let go: a late answer goes to the `response_url`.
+    pub is_released: bool,
+}
+
+/// What an earlier run left behind.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Unfinished deliveries, oldest first.
+    pub rows: Vec<RecoveredRow>,
+    /// Effects not known to be done, in order.
+    pub effects: Vec<Committed>,
+    /// The marks that memory should start with.
+    pub marks: Vec<Mark>,
+}
+
+/// The parts of an open store.
+#[derive(Debug)]
+pub struct Store {
+    /// Takes what is to be made durable.
+    pub queue: Arc<Queue>,
+    /// Answers reads.
+    pub reader: Reader,
+    /// The states that are not in `state.db` yet.
+    pub unfolded: Arc<Unfolded>,
+    path: PathBuf,
+    threads: Vec<std::thread::JoinHandle<()>>,
+    folding: folder::Handle,
+    _lock: File,
+}
+
+/// How the store is run.
+#[derive(Clone)]
+pub struct Config {
+    /// Its folder.
+    pub path: PathBuf,
+    /// How long marks go back that [`Recovered::marks`] holds, in milliseconds.
+    pub marks_back_ms: u64,
+    /// Called once when a write failed: memory is then ahead of the disk, so it must end the process.
+    pub on_failure: Arc<dyn Fn(&Error) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store, folds what an earlier run left in the journal, and starts the threads.
+    ///
+    /// # Errors
+    /// When the folder can't be used, another process has it, or a file can't be read.
+    pub fn open(config: &Config, clock: Clock) -> Result<(Self, Recovered), Error> {
+        let lock = take_lock(&config.path)?;
+        let mut state = state::State::open(&config.path)?;
+        folder::fold_all(&config.path, &mut state, clock.unix_ms())?;
+        let recovered = Recovered {
+            rows: state.rows()?,
+            effects: state.effects()?,
+            marks: state.marks_since(clock.unix_ms().saturating_sub(config.marks_back_ms))?,
+        };
+        let next_seq = state.watermark()? + 1;
+        let unfolded = Arc::new(Unfolded::default());
+        let queue = Arc::new(Queue::new(next_seq));
+        let (folding, fold_thread) =
+            folder::start(&config.path, state, Arc::clone(&unfolded), clock)?;
+        let write_thread = writer::start(
+            &config.path,
+            Arc::clone(&queue),
+            folding.clone(),
+            clock,
+            Arc::clone(&config.on_failure),
+        )?;
+        let (reader, read_thread) = reader::start(&config.path, Arc::clone(&unfolded))?;
+        let store = Self {
+            queue,
+            reader,
+            unfolded,
+            path: config.path.clone(),
+            threads: vec![write_thread, fold_thread, read_thread],
+            folding,
+            _lock: lock,
+        };
+        Ok((store, recovered))
+    }
+
+    /// The store's folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes what waits, folds, and ends the threads.
+    pub fn close(self) {
+        let Self {
+            queue,
+            reader,
+            folding,
+            threads,
+            ..
+        } = self;
+        queue.close();
+        reader.close();
+        for (n, thread) in threads.into_iter().enumerate() {
+            // The writer is first: only when it is done is there nothing more to fold.
+            if n == 1 {
+                folding.close();
+            }
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+    }
+}
+
+fn take_lock(path: &Path) -> Result<File, Error> {
+    let unusable = |error: std::io::Error| Error::Unusable {
+        path: path.display().to_string(),
+        why: error.to_string(),
+    };
+    std::fs::create_dir_all(path).map_err(unusable)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join("lock"))
+        .map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::InUse {
+            path: path.display().to_string(),
+        }),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

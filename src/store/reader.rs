@@ -1,0 +1,191 @@
+//! The reader: a thread with connections of its own, so that no arbiter ever waits for a disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use super::record::RowHead;
+use super::state::StateReader;
+use super::{Error, Unfolded, journal};
+use crate::base::limits::READS_WAITING_MAX;
+use crate::flow::effect::EffectName;
+use crate::flow::envelope::{Envelope, Mark};
+use crate::flow::key::Key;
+use crate::slack::id::Ts;
+
+/// A stored state: the version of its shape, and its JSON.
+pub type StoredState = Option<(u32, Bytes)>;
+
+type Answer<T> = oneshot::Sender<Result<T, Error>>;
+
+enum Ask {
+    State(Key, Answer<StoredState>),
+    Rows(Vec<u64>, Answer<Vec<(u64, Envelope)>>),
+    Posted(EffectName, Answer<Option<Ts>>),
+    HasMark(Mark, Answer<bool>),
+    Close,
+}
+
+/// Asks the reader's thread. Cheap to clone; at most [`READS_WAITING_MAX`] questions wait, further askers wait
+/// for room.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    asks: mpsc::Sender<Ask>,
+}
+
+impl std::fmt::Debug for Ask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ask")
+    }
+}
+
+impl Reader {
+    /// The newest state of a key: submitted, else folded.
+    ///
+    /// # Errors
+    /// When the store can't be read, or is closed.
+    pub async fn state(&self, key: Key) -> Result<StoredState, Error> {
+        self.ask(|answer| Ask::State(key, answer)).await
+    }
+
+    /// The envelopes of unfinished rows, those of them that still exist.
+    ///
+    /// # Errors
+    /// When the store can't be read, or is closed.
+    pub async fn rows(&self, seqs: Vec<u64>) -> Result<Vec<(u64, Envelope)>, Error> {
+        self.ask(|answer| Ask::Rows(seqs, answer)).await
+    }
+
+    /// The message that a finished effect became, where it is known.
+    ///
+    /// # Errors
+    /// When the store can't be read, or is closed.
+    pub async fn posted(&self, name: EffectName) -> Result<Option<Ts>, Error> {
+        self.ask(|answer| Ask::Posted(name, answer)).await
+    }
+
+    /// Whether an envelope with this mark was stored within the last 25 hours.
+    ///
+    /// # Errors
+    /// When the store can't be read, or is closed.
+    pub async fn has_mark(&self, mark: Mark) -> Result<bool, Error> {
+        self.ask(|answer| Ask::HasMark(mark, answer)).await
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(Answer<T>) -> Ask) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        if self.asks.send(ask(answer)).await.is_err() {
+            return Err(Error::Closed);
+        }
+        answered.await.unwrap_or(Err(Error::Closed))
+    }
+
+    pub(super) fn close(&self) {
+        // When the queue is full the thread ends with the last Reader instead.
+        drop(self.asks.try_send(Ask::Close));
+    }
+}
+
+/// Starts the reader's thread.
+pub(super) fn start(
+    folder: &Path,
+    unfolded: Arc<Unfolded>,
+) -> Result<(Reader, JoinHandle<()>), Error> {
+    let (asks, mut asked) = mpsc::channel(READS_WAITING_MAX);
+    let files = Files {
+        folder: folder.to_owned(),
+        state: StateReader::open(folder)?,
+        unfolded,
+    };
+    let thread = std::thread::Builder::new()
+        .name("reader".into())
+        .spawn(move || {
+            while let Some(ask) = asked.blocking_recv() {
+                if !files.answer(ask) {
+                    return;
+                }
+            }
+        })
+        .map_err(|error| Error::Unusable {
+            path: folder.display().to_string(),
+            why: error.to_string(),
+        })?;
+    Ok((Reader { asks }, thread))
+}
+
+struct Files {
+    folder: PathBuf,
+    state: StateReader,
+    unfolded: Arc<Unfolded>,
+}
+
+impl Files {
+    /// Answers one question; false when there will be no more. An asker that is gone wants no answer.
+    fn answer(&self, ask: Ask) -> bool {
+        match ask {
+            Ask::State(key, answer) => {
+                drop(answer.send(self.state_of(&key)));
+            }
+            Ask::Rows(seqs, answer) => {
+                drop(answer.send(self.rows(&seqs)));
+            }
+            Ask::Posted(name, answer) => {
+                drop(answer.send(self.state.posted(&name)));
+            }
+            Ask::HasMark(mark, answer) => {
+                drop(answer.send(self.state.has_mark(mark)));
+            }
+            Ask::Close => return false,
+        }
+        true
+    }
+
+    fn state_of(&self, key: &Key) -> Result<StoredState, Error> {
+        match self.unfolded.get(key) {
+            Some(newest) => Ok(Some(newest)),
+            None => self.state.state(key),
+        }
+    }
+
+    fn rows(&self, seqs: &[u64]) -> Result<Vec<(u64, Envelope)>, Error> {
+        let mut found = Vec::with_capacity(seqs.len());
+        for &seq in seqs {
+            if let Some((head, payload)) = self.row(seq)? {
+                let head: RowHead = serde_json::from_str(&head)
+                    .map_err(|error| Error::Damaged(format!("row {seq}: {error}")))?;
+                let envelope = head
+                    .envelope(payload)
+                    .map_err(|error| Error::Damaged(format!("row {seq}: {error}")))?;
+                found.push((seq, envelope));
+            }
+        }
+        Ok(found)
+    }
+
+    /// A row is in `state.db` or still in the journal; a fold may move it between the two looks, and moves it
+    /// only once.
+    fn row(&self, seq: u64) -> Result<Option<(String, Bytes)>, Error> {
+        if let Some(found) = self.state.row(seq)? {
+            return Ok(Some(found));
+        }
+        if let Ok(Some(found)) = self.journal_row(seq) {
+            return Ok(Some(found));
+        }
+        self.state.row(seq)
+    }
+
+    fn journal_row(&self, seq: u64) -> Result<Option<(String, Bytes)>, Error> {
+        let files = journal::files(&self.folder)?;
+        let Some((_, path)) = files.iter().rev().find(|(first, _)| *first <= seq) else {
+            return Ok(None);
+        };
+        let file = journal::open_to_read(path)?;
+        let entry = journal::read_after(&file, seq - 1, 1)?.into_iter().next();
+        Ok(entry
+            .filter(|entry| entry.seq == seq && entry.kind == "row")
+            .and_then(|entry| Some((entry.extra?, entry.body?))))
+    }
+}

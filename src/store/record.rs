@@ -1,0 +1,296 @@
+//! What is submitted to the store, and its form as a journal entry.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+use super::writer::Submitter;
+use crate::flow::effect::{Effect, EffectName};
+use crate::flow::envelope::{Envelope, Kind, Mark, Origin, Unreadable};
+use crate::flow::key::{AppName, Key};
+use crate::slack::id::{ChannelId, TeamId, Ts};
+
+/// How an effect ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It was done; what it posted, if it posted.
+    Done(Option<(ChannelId, Ts)>),
+    /// It was given up: the error, and the effect itself.
+    Dead {
+        /// Why.
+        error: String,
+        /// Where it would have gone: app, team and lane.
+        lane: String,
+        /// What it was.
+        effect: Effect,
+    },
+}
+
+/// One thing to make durable.
+#[derive(Debug, Clone)]
+pub enum Record {
+    /// A delivery is ours, and unfinished.
+    Row {
+        /// What came.
+        envelope: Arc<Envelope>,
+        /// Whose it is.
+        key: Key,
+        /// Its ack waits for the answer.
+        is_held: bool,
+    },
+    /// A held ack is let go without its answer.
+    Release {
+        /// The delivery's row.
+        row: u64,
+    },
+    /// A turn's commit.
+    Turn {
+        /// The delivery's durable name.
+        delivery: String,
+        /// Its row, where it has one.
+        row: Option<u64>,
+        /// Whose turn it was.
+        key: Key,
+        /// The app that acts.
+        app: AppName,
+        /// The workspace it acts in.
+        team: TeamId,
+        /// The version of the state's shape.
+        version: u32,
+        /// The new state; nothing when it is unchanged.
+        state: Option<Bytes>,
+        /// What to do.
+        effects: Vec<Effect>,
+    },
+    /// A delivery is given up without trace: nobody waits for it any more.
+    Drop {
+        /// Its row.
+        row: u64,
+    },
+    /// A delivery is given up, and kept.
+    DeadDelivery {
+        /// Its row, where it has one.
+        row: Option<u64>,
+        /// Whose it was.
+        key: Key,
+        /// What came.
+        envelope: Arc<Envelope>,
+        /// Why.
+        error: String,
+    },
+    /// An effect is done or given up.
+    Effect {
+        /// The journal entry of its turn.
+        seq: u64,
+        /// Its number within the turn.
+        n: u32,
+        /// Its durable name.
+        name: EffectName,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// A record on its way, with the mark by which a duplicate of its envelope will be known.
+#[derive(Debug)]
+pub struct Submission {
+    /// What to write.
+    pub record: Record,
+    /// Written in the same transaction.
+    pub mark: Option<Mark>,
+    /// Who is told when it is durable.
+    pub from: Submitter,
+}
+
+/// What a row says of its envelope beside the payload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowHead {
+    /// The envelope's id.
+    pub id: String,
+    /// The app.
+    pub app: String,
+    /// The workspace.
+    pub team: TeamId,
+    /// How the payload is read.
+    pub kind: Kind,
+    /// When it was received, milliseconds since 1970.
+    pub received_ms: u64,
+    /// Its ack waits for the answer.
+    #[serde(default)]
+    pub held: bool,
+}
+
+impl RowHead {
+    fn of(envelope: &Envelope, is_held: bool) -> Self {
+        Self {
+            id: envelope.id.clone(),
+            app: envelope.app.as_str().to_owned(),
+            team: envelope.team.clone(),
+            kind: envelope.kind,
+            received_ms: envelope.received_ms,
+            held: is_held,
+        }
+    }
+
+    /// The envelope again, from its stored payload.
+    ///
+    /// # Errors
+    /// When the payload can't be read; it could when it was stored.
+    pub fn envelope(&self, payload: Bytes) -> Result<Envelope, Unreadable> {
+        let app = AppName::new(&self.app);
+        let origin = Origin {
+            app: &app,
+            envelope_id: "",
+            team: self.team.clone(),
+        };
+        let mut envelope = Envelope::read(self.kind, &origin, payload, self.received_ms)?;
+        envelope.id.clone_from(&self.id);
+        envelope.team.clone_from(&self.team);
+        Ok(envelope)
+    }
+}
+
+/// What a turn's `extra` column holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct TurnExtra {
+    pub(super) app: String,
+    pub(super) team: TeamId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) effects: Vec<Effect>,
+}
+
+/// What a dead letter's `extra` column holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct DeadExtra {
+    pub(super) error: String,
+    pub(super) kind: String,
+}
+
+/// The columns of a journal entry; see the [module](super) for their meaning.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Entry {
+    pub(super) seq: u64,
+    pub(super) kind: String,
+    pub(super) name: Option<String>,
+    pub(super) key: Option<String>,
+    pub(super) refers: Option<u64>,
+    pub(super) n: Option<u32>,
+    pub(super) body: Option<Bytes>,
+    pub(super) extra: Option<String>,
+}
+
+fn json(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Damaged(error.to_string()))
+}
+
+impl Record {
+    /// The record as the entry `seq`.
+    pub(super) fn into_entry(self, seq: u64) -> Result<Entry, Error> {
+        let entry = |kind: &str| Entry {
+            seq,
+            kind: kind.to_owned(),
+            ..Entry::default()
+        };
+        Ok(match self {
+            Self::Row {
+                envelope,
+                key,
+                is_held,
+            } => Entry {
+                name: Some(envelope.id.clone()),
+                key: Some(key.as_str().to_owned()),
+                extra: Some(json(&RowHead::of(&envelope, is_held))?),
+                body: Some(envelope.payload.clone()),
+                ..entry("row")
+            },
+            Self::Release { row } => Entry {
+                refers: Some(row),
+                ..entry("release")
+            },
+            Self::Turn {
+                delivery,
+                row,
+                key,
+                app,
+                team,
+                version,
+                state,
+                effects,
+            } => Entry {
+                name: Some(delivery),
+                key: Some(key.as_str().to_owned()),
+                refers: row,
+                n: Some(version),
+                body: state,
+                extra: Some(json(&TurnExtra {
+                    app: app.as_str().to_owned(),
+                    team,
+                    effects,
+                })?),
+                ..entry("turn")
+            },
+            Self::Drop { row } => Entry {
+                refers: Some(row),
+                ..entry("drop")
+            },
+            Self::DeadDelivery {
+                row,
+                key,
+                envelope,
+                error,
+            } => Entry {
+                name: Some(envelope.id.clone()),
+                key: Some(key.as_str().to_owned()),
+                refers: row,
+                body: Some(envelope.payload.clone()),
+                extra: Some(json(&DeadExtra {
+                    error,
+                    kind: envelope.kind.word().to_owned(),
+                })?),
+                ..entry("dead")
+            },
+            Self::Effect {
+                seq: turn,
+                n,
+                name,
+                outcome,
+            } => effect_entry(entry, turn, n, name, outcome)?,
+        })
+    }
+}
+
+fn effect_entry(
+    entry: impl Fn(&str) -> Entry,
+    turn: u64,
+    n: u32,
+    name: EffectName,
+    outcome: Outcome,
+) -> Result<Entry, Error> {
+    Ok(match outcome {
+        Outcome::Done(posted) => Entry {
+            name: Some(name.0),
+            refers: Some(turn),
+            n: Some(n),
+            extra: posted.map(|posted| json(&posted)).transpose()?,
+            ..entry("sent")
+        },
+        Outcome::Dead {
+            error,
+            lane,
+            effect,
+        } => Entry {
+            name: Some(name.0),
+            key: Some(lane),
+            refers: Some(turn),
+            n: Some(n),
+            body: Some(json(&effect)?.into()),
+            extra: Some(json(&DeadExtra {
+                error,
+                kind: "effect".to_owned(),
+            })?),
+            ..entry("dead")
+        },
+    })
+}

@@ -1,0 +1,450 @@
+//! `state.db`: what follows from the journal up to its watermark.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::journal::{MarkBatch, bytes, from_sql, to_sql};
+use super::record::{DeadExtra, Entry, RowHead, TurnExtra};
+use super::{Error, RecoveredRow, doing};
+use crate::base::limits::{MARKS_ON_DISK, POSTED_ON_DISK};
+use crate::flow::effect::{Committed, Effect, EffectName};
+use crate::flow::envelope::Mark;
+use crate::flow::key::{AppName, Key};
+use crate::slack::id::{ChannelId, Ts};
+
+/// The newest format that this module knows; `PRAGMA user_version` of `state.db`.
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE state(key TEXT PRIMARY KEY, version INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL)
+        WITHOUT ROWID;
+    CREATE TABLE inbox(seq INTEGER PRIMARY KEY, name TEXT NOT NULL, key TEXT NOT NULL, head TEXT NOT NULL,
+        released INTEGER NOT NULL DEFAULT 0, payload TEXT NOT NULL);
+    CREATE TABLE outbox(seq INTEGER NOT NULL, n INTEGER NOT NULL, name TEXT NOT NULL, app TEXT NOT NULL,
+        team TEXT NOT NULL, effect TEXT NOT NULL, PRIMARY KEY(seq, n)) WITHOUT ROWID;
+    CREATE TABLE posted(name TEXT PRIMARY KEY, channel TEXT NOT NULL, ts TEXT NOT NULL, at_ms INTEGER NOT NULL)
+        WITHOUT ROWID;
+    CREATE TABLE mark(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hashes BLOB NOT NULL);
+    CREATE INDEX posted_at ON posted(at_ms);
+    CREATE TABLE dead(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+        key TEXT NOT NULL, error TEXT NOT NULL, body TEXT NOT NULL);
+    CREATE VIEW v_stuck AS SELECT key, count(*) AS waiting, min(seq) AS oldest FROM inbox GROUP BY key;
+    CREATE VIEW v_outbox AS SELECT app, team, name, json_extract(effect, '$.call.method') AS method FROM outbox;
+    CREATE VIEW v_dead AS SELECT datetime(at_ms / 1000, 'unixepoch') AS at, kind, name, key, error FROM dead;
+    PRAGMA user_version = 1;";
+
+/// A connection to `state.db`.
+#[derive(Debug)]
+pub(super) struct State {
+    db: Connection,
+}
+
+/// What a stretch of the journal comes to.
+#[derive(Debug, Default)]
+struct Sum {
+    states: BTreeMap<String, (u64, u32, Bytes)>,
+    rows: BTreeMap<u64, Entry>,
+    settled: BTreeSet<u64>,
+    released: BTreeSet<u64>,
+    effects: BTreeMap<(u64, u32), (String, TurnExtra, Effect)>,
+    ended: BTreeSet<(u64, u32)>,
+    posted: Vec<(String, ChannelId, Ts)>,
+    dead: Vec<(u64, Entry, DeadExtra)>,
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(entry: &Entry) -> Result<T, Error> {
+    serde_json::from_str(entry.extra.as_deref().unwrap_or_default())
+        .map_err(|error| Error::Damaged(format!("entry {} ({}): {error}", entry.seq, entry.kind)))
+}
+
+impl Sum {
+    fn add(&mut self, entry: Entry) -> Result<(), Error> {
+        match entry.kind.as_str() {
+            "row" => {
+                self.rows.insert(entry.seq, entry);
+            }
+            "release" => {
+                self.released.extend(entry.refers);
+            }
+            "turn" => self.add_turn(entry)?,
+            "drop" => self.settle(entry.refers),
+            "sent" => {
+                if entry.extra.is_some() {
+                    let (channel, ts) = parsed(&entry)?;
+                    self.posted
+                        .push((entry.name.clone().unwrap_or_default(), channel, ts));
+                }
+                self.end(&entry);
+            }
+            "dead" => {
+                let extra: DeadExtra = parsed(&entry)?;
+                if extra.kind == "effect" {
+                    self.end(&entry);
+                } else {
+                    self.settle(entry.refers);
+                }
+                self.dead.push((entry.seq, entry, extra));
+            }
+            other => {
+                return Err(Error::Damaged(format!(
+                    "entry {} has the unknown kind {other}",
+                    entry.seq
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_turn(&mut self, entry: Entry) -> Result<(), Error> {
+        self.settle(entry.refers);
+        let extra: TurnExtra = parsed(&entry)?;
+        for (n, effect) in (0..).zip(extra.effects.iter()) {
+            let name = format!("{}#{n}", entry.name.as_deref().unwrap_or_default());
+            let of = TurnExtra {
+                app: extra.app.clone(),
+                team: extra.team.clone(),
+                effects: Vec::new(),
+            };
+            self.effects.insert((entry.seq, n), (name, of, effect.clone()));
+        }
+        if let (Some(key), Some(body)) = (entry.key, entry.body) {
+            let version = entry.n.unwrap_or_default();
+            self.states.insert(key, (entry.seq, version, body));
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, row: Option<u64>) {
+        if let Some(row) = row
+            && self.rows.remove(&row).is_none()
+        {
+            self.settled.insert(row);
+        }
+    }
+
+    fn end(&mut self, entry: &Entry) {
+        let of = (
+            entry.refers.unwrap_or_default(),
+            entry.n.unwrap_or_default(),
+        );
+        if self.effects.remove(&of).is_none() {
+            self.ended.insert(of);
+        }
+    }
+}
+
+impl State {
+    pub(super) fn open(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("state.db");
+        let db = Connection::open(&path).map_err(doing("opening state.db"))?;
+        let fail = doing("preparing state.db");
+        db.busy_timeout(std::time::Duration::from_secs(5))
+            .and_then(|()| db.pragma_update(None, "journal_mode", "WAL"))
+            .and_then(|()| db.pragma_update(None, "synchronous", "FULL"))
+            .map_err(&fail)?;
+        let found: i64 = db
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(&fail)?;
+        match found {
+            0 => db
+                .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))
+                .map_err(&fail)?,
+            FORMAT => {}
+            _ => {
+                return Err(Error::Newer {
+                    path: path.display().to_string(),
+                    found,
+                    known: FORMAT,
+                });
+            }
+        }
+        Ok(Self { db })
+    }
+
+    /// The last entry that is folded.
+    pub(super) fn watermark(&self) -> Result<u64, Error> {
+        self.db
+            .query_row("SELECT value FROM meta WHERE name = 'watermark'", [], |row| {
+                row.get(0).map(from_sql)
+            })
+            .optional()
+            .map(Option::unwrap_or_default)
+            .map_err(doing("reading the watermark"))
+    }
+
+    /// Brings a stretch of the journal in, together with the watermark, in one transaction.
+    pub(super) fn fold(
+        &mut self,
+        entries: Vec<Entry>,
+        marks: Vec<MarkBatch>,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        let Some(upto) = entries.last().map(|entry| entry.seq) else {
+            return Ok(());
+        };
+        let mut sum = Sum::default();
+        for entry in entries {
+            sum.add(entry)?;
+        }
+        let fail = doing("folding the journal into state.db");
+        let transaction = self.db.transaction().map_err(&fail)?;
+        write_sum(&transaction, &sum, now_ms)
+            .and_then(|()| write_marks(&transaction, &marks, now_ms))
+            .and_then(|()| {
+                transaction.execute(
+                    "INSERT INTO meta(name, value) VALUES ('watermark', ?)
+                        ON CONFLICT(name) DO UPDATE SET value = excluded.value",
+                    [to_sql(upto)],
+                )
+            })
+            .map_err(&fail)?;
+        transaction.commit().map_err(fail)
+    }
+
+    /// The unfinished deliveries, oldest first, without their payloads.
+    pub(super) fn rows(&self) -> Result<Vec<RecoveredRow>, Error> {
+        let fail = doing("reading the inbox");
+        let mut query = self
+            .db
+            .prepare("SELECT seq, key, head, released FROM inbox ORDER BY seq")
+            .map_err(&fail)?;
+        let mut rows = query.query([]).map_err(&fail)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(&fail)? {
+            let (seq, key, head): (i64, String, String) = (
+                row.get(0).map_err(&fail)?,
+                row.get(1).map_err(&fail)?,
+                row.get(2).map_err(&fail)?,
+            );
+            let head: RowHead =
+                serde_json::from_str(&head).map_err(|error| Error::Damaged(error.to_string()))?;
+            let is_released: bool = row.get(3).map_err(&fail)?;
+            found.push(RecoveredRow {
+                seq: from_sql(seq),
+                key: Key::from_stored(&key),
+                is_held: head.held && !is_released,
+                is_released,
+                head,
+            });
+        }
+        Ok(found)
+    }
+
+    /// The effects that are not known to be done, in order.
+    pub(super) fn effects(&self) -> Result<Vec<Committed>, Error> {
+        let fail = doing("reading the outbox");
+        let mut query = self
+            .db
+            .prepare("SELECT seq, n, name, app, team, effect FROM outbox ORDER BY seq, n")
+            .map_err(&fail)?;
+        let mut rows = query.query([]).map_err(&fail)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(&fail)? {
+            let effect: String = row.get(5).map_err(&fail)?;
+            found.push(Committed {
+                seq: row.get(0).map(from_sql).map_err(&fail)?,
+                n: row.get(1).map_err(&fail)?,
+                name: EffectName(row.get(2).map_err(&fail)?),
+                app: AppName::new(&row.get::<_, String>(3).map_err(&fail)?),
+                team: row.get::<_, String>(4).map_err(&fail)?.into(),
+                effect: serde_json::from_str(&effect)
+                    .map_err(|error| Error::Damaged(error.to_string()))?,
+                is_recovered: true,
+            });
+        }
+        Ok(found)
+    }
+
+    /// The marks of everything since `since_ms`, oldest first.
+    pub(super) fn marks_since(&self, since_ms: u64) -> Result<Vec<Mark>, Error> {
+        let fail = doing("reading the marks");
+        let mut query = self
+            .db
+            .prepare("SELECT hashes FROM mark WHERE at_ms >= ? ORDER BY seq")
+            .map_err(&fail)?;
+        let blobs = query
+            .query_map([to_sql(since_ms)], |row| row.get::<_, Vec<u8>>(0))
+            .map_err(&fail)?;
+        let mut found = Vec::new();
+        for blob in blobs {
+            found.extend(unpack(&blob.map_err(&fail)?));
+        }
+        Ok(found)
+    }
+}
+
+/// The marks in a blob of hashes.
+pub(super) fn unpack(blob: &[u8]) -> impl Iterator<Item = Mark> + '_ {
+    blob.chunks_exact(16)
+        .filter_map(|chunk| chunk.try_into().ok())
+        .map(|bytes| Mark(u128::from_be_bytes(bytes)))
+}
+
+fn write_sum(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<()> {
+    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let mut put = db.prepare_cached(
+        "INSERT INTO state(key, version, seq, state) VALUES (?,?,?,?) ON CONFLICT(key) DO UPDATE
+            SET version = excluded.version, seq = excluded.seq, state = excluded.state",
+    )?;
+    for (key, (seq, version, state)) in &sum.states {
+        put.execute(params![key, version, to_sql(*seq), text(state)])?;
+    }
+    let mut put =
+        db.prepare_cached("INSERT INTO inbox(seq, name, key, head, payload) VALUES (?,?,?,?,?)")?;
+    for (seq, row) in &sum.rows {
+        let payload = row.body.as_ref().map(text).unwrap_or_default();
+        put.execute(params![to_sql(*seq), row.name, row.key, row.extra, payload])?;
+    }
+    let mut settle = db.prepare_cached("DELETE FROM inbox WHERE seq = ?")?;
+    for seq in &sum.settled {
+        settle.execute([to_sql(*seq)])?;
+    }
+    let mut release = db.prepare_cached("UPDATE inbox SET released = 1 WHERE seq = ?")?;
+    for seq in &sum.released {
+        release.execute([to_sql(*seq)])?;
+    }
+    write_effects(db, sum, now_ms)?;
+    let mut bury = db.prepare_cached(
+        "INSERT INTO dead(seq, at_ms, kind, name, key, error, body) VALUES (?,?,?,?,?,?,?)",
+    )?;
+    for (seq, entry, extra) in &sum.dead {
+        let body = entry.body.as_ref().map(text).unwrap_or_default();
+        bury.execute(params![
+            to_sql(*seq),
+            to_sql(now_ms),
+            extra.kind,
+            entry.name,
+            entry.key,
+            extra.error,
+            body
+        ])?;
+    }
+    Ok(())
+}
+
+fn write_effects(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<()> {
+    let mut put = db
+        .prepare_cached("INSERT INTO outbox(seq, n, name, app, team, effect) VALUES (?,?,?,?,?,?)")?;
+    for ((seq, n), (name, of, effect)) in &sum.effects {
+        let effect = serde_json::to_string(effect)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        put.execute(params![
+            to_sql(*seq),
+            n,
+            name,
+            of.app,
+            of.team.as_str(),
+            effect
+        ])?;
+    }
+    let mut end = db.prepare_cached("DELETE FROM outbox WHERE seq = ? AND n = ?")?;
+    for (seq, n) in &sum.ended {
+        end.execute(params![to_sql(*seq), n])?;
+    }
+    let mut put = db.prepare_cached(
+        "INSERT OR REPLACE INTO posted(name, channel, ts, at_ms) VALUES (?,?,?,?)",
+    )?;
+    for (name, channel, ts) in &sum.posted {
+        put.execute(params![
+            name,
+            channel.as_str(),
+            ts.as_str(),
+            to_sql(now_ms)
+        ])?;
+    }
+    let oldest = now_ms.saturating_sub(u64::try_from(POSTED_ON_DISK.as_millis()).unwrap_or(u64::MAX));
+    db.execute("DELETE FROM posted WHERE at_ms < ?", [to_sql(oldest)])?;
+    Ok(())
+}
+
+fn write_marks(db: &Transaction<'_>, marks: &[MarkBatch], now_ms: u64) -> rusqlite::Result<()> {
+    // One run of sorted hashes per fold: a look-up is a binary search in each run, and nothing is ever updated.
+    if let Some(last) = marks.last() {
+        let mut all: Vec<Mark> = marks.iter().flat_map(|batch| unpack(&batch.hashes)).collect();
+        all.sort_unstable();
+        let hashes: Vec<u8> = all.iter().flat_map(|mark| mark.0.to_be_bytes()).collect();
+        db.prepare_cached("INSERT INTO mark(seq, at_ms, hashes) VALUES (?,?,?)")?
+            .execute(params![to_sql(last.seq), to_sql(last.at_ms), hashes])?;
+    }
+    let oldest = now_ms.saturating_sub(u64::try_from(MARKS_ON_DISK.as_millis()).unwrap_or(u64::MAX));
+    db.execute("DELETE FROM mark WHERE at_ms < ?", [to_sql(oldest)])?;
+    Ok(())
+}
+
+/// Reads that any number of connections may do beside the folder.
+#[derive(Debug)]
+pub(super) struct StateReader {
+    db: Connection,
+}
+
+impl StateReader {
+    pub(super) fn open(folder: &Path) -> Result<Self, Error> {
+        let db = Connection::open(folder.join("state.db")).map_err(doing("opening state.db"))?;
+        db.busy_timeout(std::time::Duration::from_secs(5))
+            .and_then(|()| db.pragma_update(None, "query_only", true))
+            .and_then(|()| db.pragma_update(None, "wal_autocheckpoint", 0))
+            .map_err(doing("opening state.db"))?;
+        Ok(Self { db })
+    }
+
+    pub(super) fn state(&self, key: &Key) -> Result<Option<(u32, Bytes)>, Error> {
+        self.db
+            .prepare_cached("SELECT version, state FROM state WHERE key = ?")
+            .and_then(|mut query| {
+                query
+                    .query_row([key.as_str()], |row| {
+                        Ok((row.get(0)?, bytes(row.get_ref(1)?).unwrap_or_default()))
+                    })
+                    .optional()
+            })
+            .map_err(doing("reading a state"))
+    }
+
+    pub(super) fn row(&self, seq: u64) -> Result<Option<(String, Bytes)>, Error> {
+        self.db
+            .prepare_cached("SELECT head, payload FROM inbox WHERE seq = ?")
+            .and_then(|mut query| {
+                query
+                    .query_row([to_sql(seq)], |row| {
+                        Ok((row.get(0)?, bytes(row.get_ref(1)?).unwrap_or_default()))
+                    })
+                    .optional()
+            })
+            .map_err(doing("reading an inbox row"))
+    }
+
+    pub(super) fn posted(&self, name: &EffectName) -> Result<Option<Ts>, Error> {
+        self.db
+            .prepare_cached("SELECT ts FROM posted WHERE name = ?")
+            .and_then(|mut query| {
+                query
+                    .query_row([&name.0], |row| row.get::<_, String>(0))
+                    .optional()
+            })
+            .map(|found| found.map(Ts::new))
+            .map_err(doing("reading what an effect posted"))
+    }
+
+    /// Whether the mark is in one of the runs on disk.
+    pub(super) fn has_mark(&self, mark: Mark) -> Result<bool, Error> {
+        let fail = doing("looking up a mark");
+        let wanted = mark.0.to_be_bytes();
+        let mut query = self
+            .db
+            .prepare_cached("SELECT hashes FROM mark ORDER BY seq DESC")
+            .map_err(&fail)?;
+        let mut runs = query.query([]).map_err(&fail)?;
+        while let Some(run) = runs.next().map_err(&fail)? {
+            let blob = run.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(&fail)?;
+            let (hashes, _) = blob.as_chunks::<16>();
+            if hashes.binary_search(&wanted).is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,1 @@
+//! The store against the promises its module makes.
