@@ -2,6 +2,10 @@
 pub mod actor;
 pub mod base;
 pub mod bot;
+pub mod dispatch;
+pub mod egress;
 pub mod flow;
+pub mod ingress;
 pub mod slack;
 pub mod store;
+pub mod web;

@@ -50,7 +50,9 @@ use crate::flow::key::Key;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// Another process has it.
-    #[error("another process has the store {path} open; stop it first, or give this one a store of its own")]
+    #[error(
+        "another process has the store {path} open; stop it first, or give this one a store of its own"
+    )]
     InUse {
         /// The store's folder.
         path: String,
@@ -64,7 +66,9 @@ pub enum Error {
         why: String,
     },
     /// A newer Callboard wrote it.
-    #[error("{path} has format {found}, and this Callboard knows up to {known}; use the newer Callboard")]
+    #[error(
+        "{path} has format {found}, and this Callboard knows up to {known}; use the newer Callboard"
+    )]
     Newer {
         /// The file.
         path: String,

@@ -27,3 +27,114 @@ pub const MARKS_ON_DISK: Duration = Duration::from_hours(25);
 
 /// How long it is known which message an effect became. Later, an answer to it is a dead letter.
 pub const POSTED_ON_DISK: Duration = Duration::from_hours(24 * 30);
+
+/// Bytes of a Web API response's body. Beyond: the call fails, and is given up.
+pub const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a Web API call may take, connecting included. Beyond: its outcome is unknown.
+pub const CALL_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a socket may take to open, up to its upgrade.
+pub const DIAL_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long a socket may take from its upgrade to hello. Beyond: it is replaced.
+pub const HELLO_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long a close handshake may take: Slack leaves TCP open after it.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long we let an old socket finish what it delivered, once its replacement said hello.
+pub const RETIRE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often a quiet socket is pinged.
+pub const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// How long nothing at all may come from a socket that is pinged. Beyond: it is deaf, and replaced.
+pub const SILENCE_MAX: Duration = Duration::from_secs(20);
+
+/// The longest wait before a first reconnection.
+pub const RECONNECT_FIRST: Duration = Duration::from_secs(1);
+
+/// The longest wait before any reconnection.
+pub const RECONNECT_MOST: Duration = Duration::from_secs(30);
+
+/// How long a connection must hold before its failures are forgotten.
+pub const RECONNECT_SETTLED: Duration = Duration::from_secs(10);
+
+/// Envelopes of one socket that may be open. Beyond: shed, which is un-acked, so Slack delivers again.
+pub const SOCKET_OPEN_MAX: usize = 4096;
+
+/// Frames that a socket hands over at once.
+pub const SOCKET_BATCH_MAX: usize = 256;
+
+/// Envelopes that a shard may hold in memory. Beyond: shed, which is un-acked, so Slack delivers again.
+pub const SHARD_OPEN_MAX: usize = 16_384;
+
+/// Deliveries in the mailbox of one key, the running one included. Beyond: they wait on disk, in order.
+pub const KEY_MAILBOX_MAX: usize = 64;
+
+/// Deliveries that wait on disk, per shard. Beyond: shed.
+pub const LAGGING_MAX: usize = 1_000_000;
+
+/// How long a delivery may run before it is stored as unfinished, so that its ack need not wait.
+pub const UNFINISHED_AFTER: Duration = Duration::from_millis(1);
+
+/// When a held ack goes out without its answer: Slack's deadline is 3 s from its own sending.
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(2500);
+
+/// How long a turn may take. Beyond: it is dropped, its state restored, and tried again.
+pub const TURN_WITHIN: Duration = Duration::from_secs(30);
+
+/// The longest wait before a turn's first retry.
+pub const TURN_RETRY_FIRST: Duration = Duration::from_millis(200);
+
+/// The longest wait before any retry of a turn.
+pub const TURN_RETRY_MOST: Duration = Duration::from_secs(10);
+
+/// How often a turn is tried. Beyond: a dead letter, and the key goes on.
+pub const TURN_ATTEMPTS_MAX: u32 = 5;
+
+/// How long a turn is tried in all. Beyond: a dead letter, and the key goes on.
+pub const TURN_RETRIED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Bytes of one key's state. Beyond: the turn fails.
+pub const STATE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Effects of one turn. Beyond: the turn fails.
+pub const EFFECTS_MAX: usize = 200;
+
+/// Bytes of one turn's effects. Beyond: the turn fails.
+pub const EFFECTS_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long deduplication marks stay in memory: Slack's ladder ends after 6 minutes.
+pub const MARKS_IN_MEMORY: Duration = Duration::from_mins(10);
+
+/// Marks in memory, per shard, 64 bytes each about. Beyond: the oldest are asked for on disk.
+pub const MARKS_IN_MEMORY_MAX: usize = 500_000;
+
+/// Effects in the outbox's memory. Beyond: shards stop admitting until it drains.
+pub const OUTBOX_MAX: usize = 50_000;
+
+/// Web API calls under way at once. Beyond: lanes wait for their turn.
+pub const CALLS_MAX: usize = 64;
+
+/// How often a call is tried. Beyond: a dead letter, and its lane goes on.
+pub const CALL_ATTEMPTS_MAX: u32 = 10;
+
+/// The longest wait before a call's first retry.
+pub const CALL_RETRY_FIRST: Duration = Duration::from_millis(500);
+
+/// The longest wait before any retry of a call, unless Slack asks for longer.
+pub const CALL_RETRY_MOST: Duration = Duration::from_secs(30);
+
+/// Posted messages whose `ts` is kept in memory, for answers to them. Beyond: they are asked for on disk.
+pub const POSTED_IN_MEMORY_MAX: usize = 10_000;
+
+/// Jobs under way at once, per shard. Beyond: they wait.
+pub const JOBS_MAX: usize = 256;
+
+/// How long a job may take. Beyond: it has failed.
+pub const JOB_WITHIN: Duration = Duration::from_hours(1);
+
+/// How long stopping may take before what is left stays in the store for the next start.
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(10);

@@ -220,7 +220,10 @@ impl RouteBuilder<'_> {
     }
 
     /// Only what `predicate` accepts. It must be pure: the same subject, the same answer.
-    pub fn when(&mut self, predicate: impl Fn(&Subject) -> bool + Send + Sync + 'static) -> &mut Self {
+    pub fn when(
+        &mut self,
+        predicate: impl Fn(&Subject) -> bool + Send + Sync + 'static,
+    ) -> &mut Self {
         self.test(predicate);
         self
     }

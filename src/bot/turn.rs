@@ -122,7 +122,11 @@ impl Turn {
     /// The message that caused this turn, where a message did.
     pub fn cause(&self) -> Option<Posted> {
         let thread = &self.context.thread_ts;
-        let ts: &Ts = if thread.is_empty() { &self.context.ts } else { thread };
+        let ts: &Ts = if thread.is_empty() {
+            &self.context.ts
+        } else {
+            thread
+        };
         (!ts.is_empty()).then(|| Posted {
             channel: self.context.channel.clone(),
             message: MessageRef::Ts(ts.clone()),

@@ -1,7 +1,7 @@
 //! The ack token: what must travel back to Slack travels forward first, beside the envelope.
 
 use serde_json::value::RawValue;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::OwnedPermit;
 
 use crate::slack::id::EnvelopeId;
 
@@ -18,21 +18,20 @@ pub struct Released {
 /// delivers again.
 #[derive(Debug)]
 pub struct Ack {
-    /// The socket's queue of acks. It has room for every envelope that the socket may have open.
-    pub socket: mpsc::Sender<Released>,
+    /// A place in the socket's queue of acks, taken when the envelope came in: an ack never waits for room.
+    pub place: OwnedPermit<Released>,
     /// The envelope.
     pub envelope_id: EnvelopeId,
 }
 
 impl Ack {
-    /// Tells Slack that we own it now. False when the socket is gone: Slack then delivers again, and the
+    /// Tells Slack that we own it now. Where the socket is gone nothing is told: Slack delivers again, and the
     /// duplicate is acked on its new socket.
-    pub fn release(self, answer: Option<Box<RawValue>>) -> bool {
-        self.socket
-            .try_send(Released {
-                envelope_id: self.envelope_id,
-                answer,
-            })
-            .is_ok()
+    pub fn release(self, answer: Option<Box<RawValue>>) {
+        let Self { place, envelope_id } = self;
+        drop(place.send(Released {
+            envelope_id,
+            answer,
+        }));
     }
 }

@@ -12,12 +12,8 @@ pub struct Delivery {
     pub envelope: Arc<Envelope>,
     /// Whose it is.
     pub key: Key,
-    /// Where its unfinished row stands in the journal; nothing while it has none.
-    pub row: Option<u64>,
     /// The shard's number for it while it is in memory.
     pub slot: u64,
-    /// Its answer can no longer ride in the ack: it goes to the `response_url`.
-    pub is_late: bool,
 }
 
 impl Delivery {

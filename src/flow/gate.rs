@@ -35,6 +35,12 @@ impl Gate {
             .map(Permit)
     }
 
+    /// A permit, once there is room.
+    pub async fn enter(&self) -> Option<Permit> {
+        let permits = Arc::clone(&self.permits);
+        permits.acquire_owned().await.ok().map(Permit)
+    }
+
     /// How many items are inside.
     pub fn inside(&self) -> usize {
         self.bound.saturating_sub(self.permits.available_permits())

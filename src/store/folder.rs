@@ -35,7 +35,11 @@ impl Handle {
 
     /// Fold once more, then end.
     pub(super) fn close(&self) {
-        let _guard = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let _guard = self
+            .shared
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.shared.is_closing.store(true, Ordering::Release);
         self.shared.wake.notify_one();
     }
@@ -45,7 +49,11 @@ impl Handle {
     }
 
     fn wait(&self) {
-        let guard = self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = self
+            .shared
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if !self.is_closing() {
             drop(self.shared.wake.wait_timeout(guard, FOLD_EVERY));
         }
@@ -72,7 +80,7 @@ fn fold_some(file: &rusqlite::Connection, state: &mut State, now_ms: u64) -> Res
     };
     let marks = journal::marks_between(file, after, last.seq)?;
     // A batch of the journal may be cut by our limit; its marks then come with its rest.
-    state.fold(entries, marks, now_ms)?;
+    state.fold(entries, &marks, now_ms)?;
     Ok(true)
 }
 
@@ -157,4 +165,3 @@ impl Work {
         Ok(())
     }
 }
-

@@ -18,7 +18,8 @@ const SCHEMA: &str = "
         body TEXT, extra TEXT);
     CREATE TABLE IF NOT EXISTS mark(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hashes BLOB NOT NULL);";
 
-const INSERT: &str = "INSERT INTO entry(seq, kind, name, key, refers, n, body, extra) VALUES (?,?,?,?,?,?,?,?)";
+const INSERT: &str =
+    "INSERT INTO entry(seq, kind, name, key, refers, n, body, extra) VALUES (?,?,?,?,?,?,?,?)";
 
 /// The marks of one batch.
 #[derive(Debug)]
@@ -68,7 +69,8 @@ impl Journal {
             let mut insert = transaction.prepare_cached(INSERT).map_err(&fail)?;
             for entry in entries {
                 let body = entry.body.as_deref().map(text).transpose()?;
-                self.bytes += body.map_or(0, str::len) + entry.extra.as_ref().map_or(0, String::len) + 64;
+                self.bytes +=
+                    body.map_or(0, str::len) + entry.extra.as_ref().map_or(0, String::len) + 64;
                 insert
                     .execute(params![
                         to_sql(entry.seq),

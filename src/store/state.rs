@@ -109,7 +109,8 @@ impl Sum {
                 team: extra.team.clone(),
                 effects: Vec::new(),
             };
-            self.effects.insert((entry.seq, n), (name, of, effect.clone()));
+            self.effects
+                .insert((entry.seq, n), (name, of, effect.clone()));
         }
         if let (Some(key), Some(body)) = (entry.key, entry.body) {
             let version = entry.n.unwrap_or_default();
@@ -168,9 +169,11 @@ impl State {
     /// The last entry that is folded.
     pub(super) fn watermark(&self) -> Result<u64, Error> {
         self.db
-            .query_row("SELECT value FROM meta WHERE name = 'watermark'", [], |row| {
-                row.get(0).map(from_sql)
-            })
+            .query_row(
+                "SELECT value FROM meta WHERE name = 'watermark'",
+                [],
+                |row| row.get(0).map(from_sql),
+            )
             .optional()
             .map(Option::unwrap_or_default)
             .map_err(doing("reading the watermark"))
@@ -180,7 +183,7 @@ impl State {
     pub(super) fn fold(
         &mut self,
         entries: Vec<Entry>,
-        marks: Vec<MarkBatch>,
+        marks: &[MarkBatch],
         now_ms: u64,
     ) -> Result<(), Error> {
         let Some(upto) = entries.last().map(|entry| entry.seq) else {
@@ -193,7 +196,7 @@ impl State {
         let fail = doing("folding the journal into state.db");
         let transaction = self.db.transaction().map_err(&fail)?;
         write_sum(&transaction, &sum, now_ms)
-            .and_then(|()| write_marks(&transaction, &marks, now_ms))
+            .and_then(|()| write_marks(&transaction, marks, now_ms))
             .and_then(|()| {
                 transaction.execute(
                     "INSERT INTO meta(name, value) VALUES ('watermark', ?)
@@ -327,8 +330,9 @@ fn write_sum(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<(
 }
 
 fn write_effects(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<()> {
-    let mut put = db
-        .prepare_cached("INSERT INTO outbox(seq, n, name, app, team, effect) VALUES (?,?,?,?,?,?)")?;
+    let mut put = db.prepare_cached(
+        "INSERT INTO outbox(seq, n, name, app, team, effect) VALUES (?,?,?,?,?,?)",
+    )?;
     for ((seq, n), (name, of, effect)) in &sum.effects {
         let effect = serde_json::to_string(effect)
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
@@ -349,14 +353,10 @@ fn write_effects(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Resu
         "INSERT OR REPLACE INTO posted(name, channel, ts, at_ms) VALUES (?,?,?,?)",
     )?;
     for (name, channel, ts) in &sum.posted {
-        put.execute(params![
-            name,
-            channel.as_str(),
-            ts.as_str(),
-            to_sql(now_ms)
-        ])?;
+        put.execute(params![name, channel.as_str(), ts.as_str(), to_sql(now_ms)])?;
     }
-    let oldest = now_ms.saturating_sub(u64::try_from(POSTED_ON_DISK.as_millis()).unwrap_or(u64::MAX));
+    let oldest =
+        now_ms.saturating_sub(u64::try_from(POSTED_ON_DISK.as_millis()).unwrap_or(u64::MAX));
     db.execute("DELETE FROM posted WHERE at_ms < ?", [to_sql(oldest)])?;
     Ok(())
 }
@@ -364,13 +364,17 @@ fn write_effects(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Resu
 fn write_marks(db: &Transaction<'_>, marks: &[MarkBatch], now_ms: u64) -> rusqlite::Result<()> {
     // One run of sorted hashes per fold: a look-up is a binary search in each run, and nothing is ever updated.
     if let Some(last) = marks.last() {
-        let mut all: Vec<Mark> = marks.iter().flat_map(|batch| unpack(&batch.hashes)).collect();
+        let mut all: Vec<Mark> = marks
+            .iter()
+            .flat_map(|batch| unpack(&batch.hashes))
+            .collect();
         all.sort_unstable();
         let hashes: Vec<u8> = all.iter().flat_map(|mark| mark.0.to_be_bytes()).collect();
         db.prepare_cached("INSERT INTO mark(seq, at_ms, hashes) VALUES (?,?,?)")?
             .execute(params![to_sql(last.seq), to_sql(last.at_ms), hashes])?;
     }
-    let oldest = now_ms.saturating_sub(u64::try_from(MARKS_ON_DISK.as_millis()).unwrap_or(u64::MAX));
+    let oldest =
+        now_ms.saturating_sub(u64::try_from(MARKS_ON_DISK.as_millis()).unwrap_or(u64::MAX));
     db.execute("DELETE FROM mark WHERE at_ms < ?", [to_sql(oldest)])?;
     Ok(())
 }
@@ -439,7 +443,10 @@ impl StateReader {
             .map_err(&fail)?;
         let mut runs = query.query([]).map_err(&fail)?;
         while let Some(run) = runs.next().map_err(&fail)? {
-            let blob = run.get_ref(0).and_then(|value| Ok(value.as_blob()?)).map_err(&fail)?;
+            let blob = run
+                .get_ref(0)
+                .and_then(|value| Ok(value.as_blob()?))
+                .map_err(&fail)?;
             let (hashes, _) = blob.as_chunks::<16>();
             if hashes.binary_search(&wanted).is_ok() {
                 return Ok(true);

@@ -62,19 +62,18 @@ impl Queue {
 
     /// Adds somebody who submits; `tell` is called on the writer's thread after each batch of theirs.
     pub fn register(&self, tell: impl Fn(Durable) + Send + Sync + 'static) -> Submitter {
-        let mut submitters = self.submitters.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut submitters = self
+            .submitters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         submitters.push(Box::new(tell));
         Submitter(submitters.len() - 1)
     }
 
-    /// The entry that the next submission will be. Only true for a caller that submits through
-    /// [`Queue::submit_with`].
-    ///
-    /// Submits records in order, made by `make` from the number of the first; gives that number back.
-    pub fn submit_with(&self, make: impl FnOnce(u64) -> Vec<Submission>) -> u64 {
+    /// Submits records, in order; gives back the number of the first's entry.
+    pub fn submit(&self, submissions: Vec<Submission>) -> u64 {
         let mut waiting = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let first = waiting.next_seq;
-        let submissions = make(first);
         waiting.next_seq += u64::try_from(submissions.len()).unwrap_or(0);
         let was_empty = waiting.submissions.is_empty();
         waiting.submissions.extend(submissions);
@@ -114,12 +113,18 @@ impl Queue {
             if waiting.is_closed {
                 return None;
             }
-            waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = self
+                .wake
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     fn tell(&self, batch: &[Submitter], durable: Durable) {
-        let submitters = self.submitters.lock().unwrap_or_else(PoisonError::into_inner);
+        let submitters = self
+            .submitters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for (n, tell) in submitters.iter().enumerate() {
             if batch.contains(&Submitter(n)) {
                 tell(durable);

@@ -22,7 +22,11 @@ fn an_event_is_known_by_app_and_event_id() {
     )
     .unwrap();
     assert_eq!(envelope.id, "acme/Ev1");
-    assert_eq!(envelope.team.as_str(), "T1", "our install, not the outer team");
+    assert_eq!(
+        envelope.team.as_str(),
+        "T1",
+        "our install, not the outer team"
+    );
     assert_eq!(envelope.subject.text, "a\nb");
     assert_eq!(envelope.happened_s, 17);
     assert!(envelope.mark().is_some());
@@ -32,10 +36,18 @@ fn an_event_is_known_by_app_and_event_id() {
 fn events_whose_user_or_channel_is_an_object_are_read() {
     for (event, user, channel) in [
         (r#"{"type":"team_join","user":{"id":"U7","x":1}}"#, "U7", ""),
-        (r#"{"type":"channel_created","channel":{"id":"C7","name":"n"}}"#, "", "C7"),
+        (
+            r#"{"type":"channel_created","channel":{"id":"C7","name":"n"}}"#,
+            "",
+            "C7",
+        ),
         (r#"{"type":"odd","user":17,"channel":null}"#, "", ""),
     ] {
-        let envelope = read(Kind::Event, &format!(r#"{{"event_id":"E","event":{event}}}"#)).unwrap();
+        let envelope = read(
+            Kind::Event,
+            &format!(r#"{{"event_id":"E","event":{event}}}"#),
+        )
+        .unwrap();
         assert_eq!(envelope.subject.user.as_str(), user, "{event}");
         assert_eq!(envelope.subject.channel.as_str(), channel, "{event}");
     }
@@ -50,7 +62,11 @@ fn a_callback_without_an_event_is_named_by_its_own_type() {
 
 #[test]
 fn rtm_frames_with_a_ts_are_known_by_type_channel_and_ts_and_others_never() {
-    let message = read(Kind::RtmEvent, r#"{"type":"message","channel":"C1","ts":"1.2"}"#).unwrap();
+    let message = read(
+        Kind::RtmEvent,
+        r#"{"type":"message","channel":"C1","ts":"1.2"}"#,
+    )
+    .unwrap();
     assert_eq!(message.id, "acme/T3/message./C1/1.2");
     let typing = read(Kind::RtmEvent, r#"{"type":"user_typing","channel":"C1"}"#).unwrap();
     assert_eq!(typing.mark(), None);
@@ -63,7 +79,10 @@ fn commands_and_interactions_are_known_by_envelope() {
         r#"{"command":"/x","text":"","team_id":"T1","channel_id":"C1","user_id":"U1"}"#,
     )
     .unwrap();
-    assert_eq!((command.id.as_str(), command.team.as_str()), ("acme/e-1", "T1"));
+    assert_eq!(
+        (command.id.as_str(), command.team.as_str()),
+        ("acme/e-1", "T1")
+    );
     let click = read(
         Kind::Interaction,
         r#"{"type":"block_actions","team":null,"user":{"id":"U1","team_id":"T2"}}"#,
@@ -75,5 +94,8 @@ fn commands_and_interactions_are_known_by_envelope() {
 #[test]
 fn what_is_not_json_is_refused_with_its_place() {
     let error = read(Kind::Event, "{").unwrap_err();
-    assert!(error.to_string().starts_with("events_api payload: EOF"), "{error}");
+    assert!(
+        error.to_string().starts_with("events_api payload: EOF"),
+        "{error}"
+    );
 }

@@ -1,0 +1,44 @@
+//! The directory: key → the actor that holds its state. The only user of a concurrent map on the event path.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::handler::HandlerShell;
+use crate::actor::port::Port;
+use crate::flow::key::Key;
+
+/// Who is resident. Shared, so that any thread may look; each key is put and removed by its home shard only.
+///
+/// No guard ever leaves this file: a guard is a lock on a part of the map.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    residents: Arc<DashMap<Key, Port<HandlerShell>>>,
+}
+
+impl Directory {
+    /// The actor of a key, where it is resident.
+    pub fn get(&self, key: &Key) -> Option<Port<HandlerShell>> {
+        self.residents.get(key).map(|found| found.value().clone())
+    }
+
+    /// A key's actor came to life.
+    pub fn put(&self, key: Key, port: Port<HandlerShell>) {
+        self.residents.insert(key, port);
+    }
+
+    /// A key's actor left memory.
+    pub fn remove(&self, key: &Key) {
+        self.residents.remove(key);
+    }
+
+    /// How many keys are resident. Counted part by part: not a snapshot.
+    pub fn len(&self) -> usize {
+        self.residents.len()
+    }
+
+    /// Whether nobody is resident.
+    pub fn is_empty(&self) -> bool {
+        self.residents.is_empty()
+    }
+}

@@ -1,0 +1,5 @@
+//! The `HandlerActor`'s runtime side: holds the state of one key and handles its deliveries one at a time.
+mod machine;
+mod shell;
+
+pub use shell::{HandlerShell, Routed, TurnEnded, TurnResult, Workplace};

@@ -1,0 +1,245 @@
+//! The actix actor around one key's machine and one author's value.
+
+use std::sync::Arc;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use bytes::Bytes;
+use tracing::Instrument;
+
+use super::machine::{Input, Machine, Output};
+use crate::actor::fence::fenced;
+use crate::actor::port::{Admitted, WayBack};
+use crate::base::clock::Clock;
+use crate::base::limits::{EFFECTS_BYTES_MAX, EFFECTS_MAX, STATE_BYTES_MAX, TURN_WITHIN};
+use crate::base::rng::Rng;
+use crate::bot::activation::{Activation, Outcome};
+use crate::bot::turn::Turn;
+use crate::dispatch::inbox::InboxShell;
+use crate::flow::delivery::Delivery;
+use crate::flow::envelope::Context as Place;
+use crate::flow::key::Key;
+use crate::store::Reader;
+
+/// A delivery with the route that its handler takes.
+#[derive(Debug)]
+pub struct Routed {
+    /// What came.
+    pub delivery: Delivery,
+    /// Which route.
+    pub route: usize,
+}
+
+/// A delivery was dealt with.
+#[derive(Debug)]
+pub struct TurnEnded {
+    /// The shard's number for the delivery.
+    pub slot: u64,
+    /// What came of it.
+    pub result: TurnResult,
+}
+
+/// What came of a delivery.
+#[derive(Debug)]
+pub enum TurnResult {
+    /// Its turn wants this committed.
+    Commit(Outcome),
+    /// It is given up.
+    GiveUp(String),
+}
+
+impl Message for TurnEnded {
+    type Result = ();
+}
+
+/// What every handler of a shard works with.
+#[derive(Debug, Clone)]
+pub struct Workplace {
+    /// Where ended turns go.
+    pub inbox: WayBack<InboxShell>,
+    /// Where states are read.
+    pub reader: Reader,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The actor of one key.
+pub struct HandlerShell {
+    key: Key,
+    machine: Machine<Admitted<Routed>>,
+    activation: Box<dyn Activation>,
+    workplace: Workplace,
+}
+
+impl std::fmt::Debug for HandlerShell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HandlerShell")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HandlerShell {
+    /// An actor for `key`; it reads its state when it starts.
+    pub fn new(key: Key, activation: Box<dyn Activation>, workplace: Workplace) -> Self {
+        Self {
+            key,
+            machine: Machine::new(Rng::from_system()),
+            activation,
+            workplace,
+        }
+    }
+
+    fn step(&mut self, input: Input<Admitted<Routed>>, context: &mut Context<Self>) {
+        let mut out = Vec::new();
+        self.machine
+            .step(self.workplace.clock.now(), input, &mut out);
+        for output in out {
+            self.perform(output, context);
+        }
+    }
+
+    fn perform(&mut self, output: Output<Admitted<Routed>>, context: &mut Context<Self>) {
+        match output {
+            Output::Load => self.load(context),
+            Output::Begin { attempt } => self.begin(attempt, context),
+            // Its permit goes with it: there is room in the mailbox again.
+            Output::Done(delivery) => drop(delivery),
+            Output::GiveUp { delivery, error } => {
+                let slot = delivery.message.delivery.slot;
+                tracing::warn!(key = %self.key, event = %delivery.message.delivery.envelope.id, %error,
+                    "a delivery is given up and kept as a dead letter");
+                self.end(slot, TurnResult::GiveUp(error));
+            }
+            Output::RetryAfter(wait) => {
+                context.run_later(wait, |shell, context| {
+                    shell.step(Input::RetryDue, context);
+                });
+            }
+        }
+    }
+
+    fn load(&self, context: &mut Context<Self>) {
+        let (reader, key) = (self.workplace.reader.clone(), self.key.clone());
+        let read = async move { reader.state(key).await }.into_actor(self);
+        context.spawn(read.map(|stored, shell, context| {
+            let loaded = stored
+                .map_err(|error| error.to_string())
+                .and_then(|stored| shell.activation.load(stored).map_err(|error| told(&*error)));
+            match loaded {
+                Ok(()) => shell.step(Input::Loaded, context),
+                Err(error) => {
+                    let error = format!("the state can't be read: {error}");
+                    shell.step(Input::NotLoaded(error), context);
+                }
+            }
+        }));
+    }
+
+    fn begin(&mut self, attempt: u32, context: &mut Context<Self>) {
+        let Some(head) = self.machine.head() else {
+            return;
+        };
+        let Routed { delivery, route } = &head.message;
+        let envelope = Arc::clone(&delivery.envelope);
+        let span = tracing::info_span!("turn", key = %self.key, team = %envelope.team, event = %envelope.id, attempt);
+        let subject = &envelope.subject;
+        let place = Place {
+            team: envelope.team.clone(),
+            user: subject.user.clone(),
+            channel: subject.channel.clone(),
+            ts: subject.ts.clone(),
+            thread_ts: subject.thread_ts.clone(),
+        };
+        let turn = Turn::new(
+            envelope.app.clone(),
+            self.key.clone(),
+            delivery.id(),
+            attempt,
+            place,
+        );
+        let slot = delivery.slot;
+        let work = self.activation.begin(*route, envelope, turn);
+        let fenced = fenced(TURN_WITHIN, work).instrument(span).into_actor(self);
+        context.spawn(fenced.map(move |ended, shell, context| {
+            let ended = match ended {
+                Ok(Ok(outcome)) => checked(outcome),
+                Ok(Err(error)) => Err(told(&*error)),
+                Err(broken) => Err(broken.to_string()),
+            };
+            match ended {
+                Ok(outcome) => shell.commit(slot, outcome, context),
+                Err(error) => {
+                    shell.activation.refuse();
+                    tracing::info!(key = %shell.key, attempt, %error, "a turn failed");
+                    shell.step(Input::Failed(error), context);
+                }
+            }
+        }));
+    }
+
+    fn commit(&mut self, slot: u64, outcome: Outcome, context: &mut Context<Self>) {
+        if let Some(state) = &outcome.state {
+            self.activation.accept(Bytes::clone(state));
+        }
+        self.end(slot, TurnResult::Commit(outcome));
+        self.step(Input::Committed, context);
+    }
+
+    fn end(&self, slot: u64, result: TurnResult) {
+        self.workplace.inbox.send(TurnEnded { slot, result });
+    }
+}
+
+/// An error with its causes, in one line.
+fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// What may refuse a single turn is asked before the next one starts: after that only a whole batch can fail.
+fn checked(outcome: Outcome) -> Result<Outcome, String> {
+    let state = outcome.state.as_ref().map_or(0, Bytes::len);
+    if state > STATE_BYTES_MAX {
+        return Err(format!(
+            "the state has {state} bytes, and may have {STATE_BYTES_MAX}"
+        ));
+    }
+    let count = outcome.effects.len();
+    if count > EFFECTS_MAX {
+        return Err(format!(
+            "the turn has {count} effects, and may have {EFFECTS_MAX}"
+        ));
+    }
+    if count > 0 {
+        let bytes = serde_json::to_vec(&outcome.effects)
+            .map_err(|error| error.to_string())?
+            .len();
+        if bytes > EFFECTS_BYTES_MAX {
+            return Err(format!(
+                "the effects have {bytes} bytes, and may have {EFFECTS_BYTES_MAX}"
+            ));
+        }
+    }
+    Ok(outcome)
+}
+
+impl Actor for HandlerShell {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        self.load(context);
+    }
+}
+
+impl Handler<Admitted<Routed>> for HandlerShell {
+    type Result = ();
+
+    fn handle(&mut self, delivery: Admitted<Routed>, context: &mut Self::Context) {
+        self.step(Input::Delivered(delivery), context);
+    }
+}

@@ -1,0 +1,114 @@
+//! Which envelopes memory has seen: a window of ten minutes, under a cap.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::base::clock::Instant;
+use crate::base::limits::{MARKS_IN_MEMORY, MARKS_IN_MEMORY_MAX};
+use crate::flow::envelope::Mark;
+
+/// What is known of a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Its event is open under this number.
+    Open(u64),
+    /// It is durable.
+    Durable,
+}
+
+/// The marks in memory.
+#[derive(Debug)]
+pub(super) struct Dedupe {
+    seen: HashMap<Mark, Seen>,
+    order: VecDeque<(Instant, Mark)>,
+    /// Events that happened before, by Slack's clock in seconds, may have been forgotten.
+    covers_since_s: u64,
+    started: (Instant, u64),
+}
+
+impl Dedupe {
+    /// A window that begins now; `since_s` is what the marks of an earlier run reach back to.
+    pub(super) fn new(now: Instant, now_s: u64, since_s: u64) -> Self {
+        Self {
+            seen: HashMap::new(),
+            order: VecDeque::new(),
+            covers_since_s: since_s,
+            started: (now, now_s),
+        }
+    }
+
+    pub(super) fn get(&self, mark: Mark) -> Option<Seen> {
+        self.seen.get(&mark).copied()
+    }
+
+    pub(super) fn put(&mut self, now: Instant, mark: Mark, seen: Seen) {
+        if self.seen.insert(mark, seen).is_none() {
+            self.order.push_back((now, mark));
+        }
+        self.trim(now);
+    }
+
+    /// Whether an event that happened then would be remembered if it had been seen. Times that Slack did not
+    /// tell are taken as recent.
+    pub(super) fn covers(&self, happened_s: u64) -> bool {
+        happened_s == 0 || happened_s >= self.covers_since_s
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    fn trim(&mut self, now: Instant) {
+        while let Some(&(at, mark)) = self.order.front() {
+            let is_old = now.saturating_duration_since(at) > MARKS_IN_MEMORY;
+            if !is_old && self.order.len() <= MARKS_IN_MEMORY_MAX {
+                return;
+            }
+            // What is open stays known through its event's own end.
+            if let Some(Seen::Durable) = self.seen.get(&mark) {
+                self.seen.remove(&mark);
+            } else if self.seen.contains_key(&mark) {
+                return;
+            }
+            self.order.pop_front();
+            let (started, started_s) = self.started;
+            let at_s = started_s + at.saturating_duration_since(started).as_secs();
+            // An event is received after it happened, a second's rounding included.
+            self.covers_since_s = self.covers_since_s.max(at_s + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Clock;
+    use std::time::Duration;
+
+    #[test]
+    fn marks_are_known_for_ten_minutes_and_later_events_say_so() {
+        let now = Clock::system().now();
+        let mut dedupe = Dedupe::new(now, 1000, 400);
+        dedupe.put(now, Mark(1), Seen::Durable);
+        assert_eq!(dedupe.get(Mark(1)), Some(Seen::Durable));
+        assert!(dedupe.covers(400) && !dedupe.covers(399) && dedupe.covers(0));
+        let later = now + MARKS_IN_MEMORY + Duration::from_secs(1);
+        dedupe.put(later, Mark(2), Seen::Durable);
+        assert_eq!(dedupe.get(Mark(1)), None);
+        assert!(!dedupe.covers(1000) && dedupe.covers(1001));
+    }
+
+    #[test]
+    fn the_cap_holds_and_what_is_open_is_never_forgotten() {
+        let now = Clock::system().now();
+        let mut dedupe = Dedupe::new(now, 1000, 0);
+        for n in 0..(MARKS_IN_MEMORY_MAX as u128 + 10) {
+            dedupe.put(now, Mark(n), Seen::Durable);
+        }
+        assert_eq!(dedupe.len(), MARKS_IN_MEMORY_MAX);
+        let mut dedupe = Dedupe::new(now, 1000, 0);
+        dedupe.put(now, Mark(1), Seen::Open(7));
+        dedupe.put(now + MARKS_IN_MEMORY * 2, Mark(2), Seen::Durable);
+        assert_eq!(dedupe.get(Mark(1)), Some(Seen::Open(7)));
+    }
+}

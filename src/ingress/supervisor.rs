@@ -1,0 +1,5 @@
+//! The Supervisor: spawns one `ConnectionActor` per token, and a new one when one dies.
+mod machine;
+mod shell;
+
+pub use shell::{Lifeline, Open, Stop, SupervisorShell};

@@ -1,0 +1,297 @@
+//! One Web API call: form in, checked JSON out.
+
+use std::time::Duration;
+
+use awc::http::StatusCode;
+use awc::http::header::{HeaderMap, RETRY_AFTER};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Error, dial};
+use crate::base::limits::RESPONSE_BYTES_MAX;
+use crate::base::secret::Secret;
+use crate::slack::error::Code;
+
+/// Calls Slack's Web API. Belongs to one thread; a clone shares its connections.
+#[derive(Clone)]
+pub struct Client {
+    http: awc::Client,
+    base_url: String,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client")
+            .field("base_url", &self.base_url)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A call: a method's name or, for a `response_url`, the URL itself.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// Its arguments; those that are objects or lists travel as JSON text.
+    pub args: &'a Map<String, Value>,
+    /// Who calls; nobody for a `response_url`.
+    pub token: Option<&'a Secret>,
+}
+
+/// What Slack answered with `ok`.
+#[derive(Debug, Clone)]
+pub struct Response {
+    body: Bytes,
+}
+
+impl Response {
+    /// The answer as `T`.
+    ///
+    /// # Errors
+    /// When the answer does not have that shape.
+    pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Head {
+    ok: bool,
+    error: String,
+    needed: String,
+    provided: String,
+    warning: String,
+    response_metadata: Metadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    messages: Vec<String>,
+}
+
+impl Client {
+    /// A client whose methods are under `base_url`, which ends with a slash.
+    pub fn new(base_url: &str) -> Self {
+        Self {
+            http: dial::client(),
+            base_url: base_url.to_owned(),
+        }
+    }
+
+    /// The client for sockets.
+    pub fn http(&self) -> &awc::Client {
+        &self.http
+    }
+
+    /// Makes the call, once.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::then`] says what to do.
+    pub async fn call(&self, request: Request<'_>) -> Result<Response, Error> {
+        let method = method_name(request.method);
+        let unanswered = |why: String| Error::Unanswered {
+            method: method.clone(),
+            why,
+        };
+        let sent = if request.method.starts_with("http") {
+            self.http.post(request.method).send_json(request.args).await
+        } else {
+            let url = format!("{}{}", self.base_url, request.method);
+            let mut post = self.http.post(url);
+            if let Some(token) = request.token {
+                post = post.bearer_auth(token.expose());
+            }
+            post.send_form(&form(request.args)).await
+        };
+        let mut response = match sent {
+            Ok(response) => response,
+            Err(awc::error::SendRequestError::Url(error)) => {
+                return Err(Error::Impossible {
+                    method,
+                    why: error.to_string(),
+                });
+            }
+            Err(error) => return Err(unanswered(error.to_string())),
+        };
+        let (status, after) = (response.status(), retry_after(response.headers()));
+        let body = response.body().limit(RESPONSE_BYTES_MAX).await;
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            // The body may be empty or not JSON, and does not matter.
+            return Err(Error::RateLimited {
+                method,
+                after: after.unwrap_or(Duration::from_secs(1)),
+            });
+        }
+        let body = body.map_err(|error| unanswered(error.to_string()))?;
+        if request.method.starts_with("http") && status.is_success() {
+            return Ok(Response { body });
+        }
+        judged(method, status, after, body)
+    }
+}
+
+/// What a body says. Slack's status is 200 for nearly all its errors.
+fn judged(
+    method: String,
+    status: StatusCode,
+    after: Option<Duration>,
+    body: Bytes,
+) -> Result<Response, Error> {
+    let head: Head = match serde_json::from_slice(&body) {
+        Ok(head) if status.as_u16() < 500 => head,
+        Ok(_) | Err(_) => {
+            return Err(Error::Http {
+                method,
+                status: status.as_u16(),
+                detail: ", and the body is not an answer of Slack's".to_owned(),
+            });
+        }
+    };
+    if head.ok {
+        if !head.warning.is_empty() {
+            tracing::debug!(%method, warning = %head.warning, "Slack warns");
+        }
+        return Ok(Response { body });
+    }
+    if matches!(head.error.as_str(), "ratelimited" | "rate_limited") {
+        return Err(Error::RateLimited {
+            method,
+            after: after.unwrap_or(Duration::from_secs(1)),
+        });
+    }
+    let mut detail = String::new();
+    if !head.needed.is_empty() {
+        detail = format!(" (needs {}, has {})", head.needed, head.provided);
+    }
+    for message in &head.response_metadata.messages {
+        detail.push(' ');
+        detail.push_str(message);
+    }
+    Err(Error::Slack {
+        method,
+        code: Code::new(&head.error),
+        detail,
+    })
+}
+
+/// What may be shown of a method: a `response_url` is a secret.
+fn method_name(method: &str) -> String {
+    if method.starts_with("http") {
+        "response_url".to_owned()
+    } else {
+        method.to_owned()
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// Arguments as form fields: the one body type that every method takes.
+fn form(args: &Map<String, Value>) -> Vec<(&str, String)> {
+    args.iter()
+        .filter_map(|(name, value)| {
+            let text = match value {
+                Value::Null => return None,
+                Value::String(text) => text.clone(),
+                Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                    value.to_string()
+                }
+            };
+            Some((name.as_str(), text))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slack::error::Then;
+    use serde_json::json;
+
+    fn judge(status: u16, body: &'static str) -> Result<Response, Error> {
+        let status = StatusCode::from_u16(status).unwrap();
+        judged(
+            "m".into(),
+            status,
+            None,
+            Bytes::from_static(body.as_bytes()),
+        )
+    }
+
+    #[test]
+    fn what_slack_says_decides_and_what_is_not_slacks_is_told_apart() {
+        assert!(judge(200, r#"{"ok":true}"#).is_ok());
+        for (status, body, text, then) in [
+            (
+                200,
+                r#"{"ok":false,"error":"channel_not_found"}"#,
+                "m: channel_not_found",
+                Then::GiveUp,
+            ),
+            (
+                200,
+                r#"{"ok":false,"error":"missing_scope","needed":"a","provided":"b"}"#,
+                "m: missing_scope (needs a, has b)",
+                Then::GiveUp,
+            ),
+            (
+                200,
+                r#"{"ok":false,"error":"ratelimited"}"#,
+                "m: rate limited for 1 s",
+                Then::Retry,
+            ),
+            (
+                200,
+                r#"{"ok":false,"error":"token_revoked"}"#,
+                "m: token_revoked",
+                Then::Stop,
+            ),
+            (
+                503,
+                "<html>",
+                "m: HTTP 503, and the body is not an answer of Slack's",
+                Then::Retry,
+            ),
+            (
+                404,
+                "no",
+                "m: HTTP 404, and the body is not an answer of Slack's",
+                Then::GiveUp,
+            ),
+        ] {
+            let error = judge(status, body).unwrap_err();
+            assert_eq!(error.to_string(), text);
+            assert_eq!(error.then(), then, "{text}");
+        }
+    }
+
+    #[test]
+    fn nested_arguments_travel_as_json_text_and_nulls_not_at_all() {
+        let Value::Object(args) =
+            json!({"text": "a b", "blocks": [{"x": 1}], "unfurl": true, "no": null})
+        else {
+            panic!("an object")
+        };
+        let mut fields = form(&args);
+        fields.sort_unstable();
+        assert_eq!(
+            fields,
+            [
+                ("blocks", r#"[{"x":1}]"#.to_owned()),
+                ("text", "a b".to_owned()),
+                ("unfurl", "true".to_owned())
+            ]
+        );
+    }
+}
