@@ -1,1 +1,3 @@
-fn main(){}
+//! The `callboard` command.
+
+fn main() {}
