@@ -100,10 +100,10 @@ impl Store {
     /// The store that `CALLBOARD_STORE` names, or the default one: for a start that has no configuration.
     pub fn from_environment(environment: &dyn Environment) -> Result<Self, Faults> {
         Reader::new("", Place::ENVIRONMENT, environment).finish(|reader| {
-            let path = reader.store_path_variable()?;
-            Some(Self {
+            let path = reader.store_path_variable();
+            Self {
                 path: path.unwrap_or_else(|| PathBuf::from(STORE_PATH_DEFAULT)),
-            })
+            }
         })
     }
 }

@@ -1,5 +1,7 @@
 //! From TOML tables and variables to checked values; every fault on the way is kept, none stops the reading.
 
+mod app;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,7 +16,7 @@ use super::{
     APP_NAME_DEFAULT, App, BASE_URL_DEFAULT, Config, Runtime, STORE_PATH_DEFAULT, Slack, Store,
     Transport, url,
 };
-use crate::base::limits::{APP_NAME_CHARS_MAX, SHARDS_MAX};
+use crate::base::limits::SHARDS_MAX;
 use crate::base::secret::Secret;
 
 /// The keys of each table; the first row is the top of the file.
@@ -25,9 +27,6 @@ pub(super) const KEYS: [(&str, &[&str]); 5] = [
     ("[runtime]", &["shards"]),
     ("[[app]]", &["name", "transport", "app_token", "bot_tokens"]),
 ];
-
-const SOME_APP: &str =
-    "at least one [[app]] with name, app_token and bot_tokens, as in callboard.example.toml";
 
 /// Reads one source and keeps what is wrong with it.
 ///
@@ -53,18 +52,17 @@ impl<'a> Reader<'a> {
     }
 
     /// What `read` makes, unless it records a fault.
-    pub(super) fn finish<T>(
-        mut self,
-        read: impl FnOnce(&mut Self) -> Option<T>,
-    ) -> Result<T, Faults> {
-        match read(&mut self) {
-            Some(value) if self.faults.is_empty() => Ok(value),
-            _ => Err(Faults::sorted(self.faults)),
+    pub(super) fn finish<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> Result<T, Faults> {
+        let value = read(&mut self);
+        if self.faults.is_empty() {
+            Ok(value)
+        } else {
+            Err(Faults::sorted(self.faults))
         }
     }
 
-    /// The whole file.
-    pub(super) fn file(&mut self, root: &Table) -> Option<Config> {
+    /// The whole file; incomplete where a fault was recorded.
+    pub(super) fn file(&mut self, root: &Table) -> Config {
         let top = Place::top(self.file);
         self.refuse_unknown_keys(root, &top, "");
         let base_url = self.section(root, "slack", Self::base_url);
@@ -74,17 +72,15 @@ impl<'a> Reader<'a> {
         self.config(base_url, path, shards, apps)
     }
 
-    /// The configuration that variables alone make; `Some(None)` if none of them asks for one.
-    pub(super) fn variables(&mut self) -> Option<Option<Config>> {
+    /// The configuration that variables alone make, if one of them asks for it; incomplete as above.
+    pub(super) fn variables(&mut self) -> Option<Config> {
         let app_token = environment::set(self.environment, "SLACK_APP_TOKEN");
         let bot_tokens: Vec<(Place, String)> = ["SLACK_BOT_TOKEN", "SLACK_BOT_TOKENS"]
             .into_iter()
             .flat_map(|name| self.listed(name))
             .collect();
         if app_token.is_none() && bot_tokens.is_empty() {
-            if environment::set(self.environment, "SLACK_BASE_URL").is_none() {
-                return Some(None);
-            }
+            environment::set(self.environment, "SLACK_BASE_URL")?;
             self.faults.push(Place::variable("SLACK_BASE_URL").fault(
                 "is set, but no token is",
                 "SLACK_APP_TOKEN and SLACK_BOT_TOKEN beside it, or CALLBOARD_CONFIG",
@@ -106,14 +102,13 @@ impl<'a> Reader<'a> {
             .iter()
             .filter_map(|(place, text)| self.token(place, text, Kind::Bot))
             .collect();
-        let apps = transport.map(|transport| {
-            vec![App {
-                name: APP_NAME_DEFAULT.to_owned(),
-                transport,
-                bot_tokens,
-            }]
-        });
-        self.config(None, None, None, apps).map(Some)
+        let app = |transport| App {
+            name: APP_NAME_DEFAULT.to_owned(),
+            transport,
+            bot_tokens,
+        };
+        let apps = transport.map(app).into_iter().collect();
+        Some(self.config(None, None, None, apps))
     }
 
     /// The comma-separated parts of a variable, each with its place.
@@ -143,36 +138,30 @@ impl<'a> Reader<'a> {
         base_url: Option<String>,
         path: Option<PathBuf>,
         shards: Option<NonZeroUsize>,
-        apps: Option<Vec<App>>,
-    ) -> Option<Config> {
+        apps: Vec<App>,
+    ) -> Config {
         let base_url_variable = environment::set(self.environment, "SLACK_BASE_URL")
             .and_then(|text| self.kept(&Place::variable("SLACK_BASE_URL"), url::checked(&text)));
-        let path_variable = self.store_path_variable().flatten();
-        Some(Config {
+        let base_url = base_url_variable.or(base_url);
+        let path = self.store_path_variable().or(path);
+        Config {
             slack: Slack {
-                base_url: base_url_variable
-                    .or(base_url)
-                    .unwrap_or_else(|| BASE_URL_DEFAULT.to_owned()),
+                base_url: base_url.unwrap_or_else(|| BASE_URL_DEFAULT.to_owned()),
             },
             store: Store {
-                path: path_variable
-                    .or(path)
-                    .unwrap_or_else(|| PathBuf::from(STORE_PATH_DEFAULT)),
+                path: path.unwrap_or_else(|| PathBuf::from(STORE_PATH_DEFAULT)),
             },
             runtime: Runtime {
                 shards: shards.unwrap_or_else(shards_default),
             },
-            apps: apps?,
-        })
+            apps,
+        }
     }
 
-    /// What `CALLBOARD_STORE` says; `Some(None)` if it is not set.
-    pub(super) fn store_path_variable(&mut self) -> Option<Option<PathBuf>> {
-        let Some(text) = environment::set(self.environment, "CALLBOARD_STORE") else {
-            return Some(None);
-        };
+    /// What `CALLBOARD_STORE` says, if it is set.
+    pub(super) fn store_path_variable(&mut self) -> Option<PathBuf> {
+        let text = environment::set(self.environment, "CALLBOARD_STORE")?;
         self.directory(&Place::variable("CALLBOARD_STORE"), &text)
-            .map(Some)
     }
 
     /// The value that `read` takes from the table `name`, if the table is there.
@@ -228,143 +217,6 @@ impl<'a> Reader<'a> {
             ));
         }
         shards
-    }
-
-    fn apps(&mut self, root: &Table, top: &Place) -> Option<Vec<App>> {
-        let Some((place, item)) = self.find(root, top, "app") else {
-            self.faults.push(top.fault("has no [[app]]", SOME_APP));
-            return None;
-        };
-        let Some(tables) = tables(item) else {
-            let expected = "tables, each written [[app]] with two brackets";
-            self.faults.push(place.fault(is_a(item), expected));
-            return None;
-        };
-        if tables.is_empty() {
-            self.faults.push(place.fault("is empty", SOME_APP));
-        }
-        let mut names = BTreeMap::new();
-        let mut apps = Vec::new();
-        for (index, (span, table)) in tables.into_iter().enumerate() {
-            let place = place.element(index).at_span(self.text, span);
-            self.refuse_unknown_keys(table, &place, "[[app]]");
-            let name = self.app_name(table, &place, &mut names);
-            let transport = self.transport(table, &place);
-            let bot_tokens = self.bot_tokens(table, &place);
-            if let (Some(name), Some(transport), Some(bot_tokens)) = (name, transport, bot_tokens) {
-                apps.push(App {
-                    name,
-                    transport,
-                    bot_tokens,
-                });
-            }
-        }
-        Some(apps)
-    }
-
-    fn app_name(
-        &mut self,
-        table: &dyn TableLike,
-        at: &Place,
-        names: &mut BTreeMap<String, Place>,
-    ) -> Option<String> {
-        let expected = format!(
-            "a name of 1 to {APP_NAME_CHARS_MAX} characters from a-z, 0-9 and -, such as \"acme\""
-        );
-        let (place, name) = self.required_text(table, at, "name", &expected)?;
-        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if !(1..=APP_NAME_CHARS_MAX).contains(&name.chars().count())
-            || !name.chars().all(is_allowed)
-            || token::is_like_one(&name)
-        {
-            self.faults
-                .push(place.fault(format!("is {}", shown(&name)), expected));
-            return None;
-        }
-        if let Some(first) = names.get(&name) {
-            self.faults.push(place.fault(
-                format!("is {}, which {first} has too", shown(&name)),
-                "a name of its own for each app: the store keeps each app's data under it",
-            ));
-            return None;
-        }
-        names.insert(name.clone(), place);
-        Some(name)
-    }
-
-    fn transport(&mut self, table: &dyn TableLike, at: &Place) -> Option<Transport> {
-        let expected = "\"socket\" (Socket Mode) or \"rtm\"";
-        let chosen = match self.find(table, at, "transport") {
-            None => "socket".to_owned(),
-            Some(_) => match self.text(table, at, "transport", expected) {
-                Some((_, text)) if text == "socket" || text == "rtm" => text,
-                Some((place, text)) => {
-                    self.faults
-                        .push(place.fault(format!("is {}", shown(&text)), expected));
-                    String::new()
-                }
-                None => String::new(),
-            },
-        };
-        let app_token = match self.find(table, at, "app_token") {
-            Some((place, _)) if chosen == "rtm" => {
-                self.faults.push(place.fault(
-                    "is given for an app whose transport is \"rtm\"",
-                    "no app_token here, since RTM opens its sockets with bot_tokens; or transport = \"socket\"",
-                ));
-                return None;
-            }
-            Some((place, item)) => self.referenced(&place, item.as_value(), Kind::App),
-            None if chosen == "socket" => {
-                let reference = Kind::App.expected_reference();
-                let expected = format!("{reference}; or transport = \"rtm\"");
-                self.faults
-                    .push(at.key("app_token").fault("is missing", expected));
-                None
-            }
-            None => None,
-        };
-        match chosen.as_str() {
-            "socket" => app_token.map(|app_token| Transport::Socket { app_token }),
-            "rtm" => Some(Transport::Rtm),
-            _ => None,
-        }
-    }
-
-    fn bot_tokens(&mut self, table: &dyn TableLike, at: &Place) -> Option<Vec<Secret>> {
-        let expected = "a list of references to bot tokens, one per workspace, such as [\"env:SLACK_BOT_TOKEN\"]";
-        let Some((place, item)) = self.find(table, at, "bot_tokens") else {
-            self.faults
-                .push(at.key("bot_tokens").fault("is missing", expected));
-            return None;
-        };
-        let Some(array) = item.as_array() else {
-            self.faults.push(place.fault(is_a(item), expected));
-            return None;
-        };
-        if array.is_empty() {
-            self.faults.push(place.fault("is empty", expected));
-        }
-        let mut tokens = Vec::new();
-        for (index, value) in array.iter().enumerate() {
-            let place = place.element(index).at_span(self.text, value.span());
-            tokens.extend(self.referenced(&place, Some(value), Kind::Bot));
-        }
-        Some(tokens)
-    }
-
-    /// The token that a value of the file refers to.
-    fn referenced(&mut self, place: &Place, value: Option<&Value>, kind: Kind) -> Option<Secret> {
-        let Some(reference) = value.and_then(Value::as_str) else {
-            let found = value.map_or("a table", Value::type_name);
-            let found = format!("is not a text but {}", with_article(found));
-            self.faults
-                .push(place.fault(found, kind.expected_reference()));
-            return None;
-        };
-        let text = token::resolve(reference.trim(), kind, self.environment);
-        let text = self.kept(place, text)?;
-        self.token(place, &text, kind)
     }
 
     /// A token's text, checked, and refused if it was seen before.
@@ -469,27 +321,6 @@ fn keys_of(section: &str) -> &'static [&'static str] {
 fn shards_default() -> NonZeroUsize {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     NonZeroUsize::new(SHARDS_MAX).map_or(cores, |most| cores.min(most))
-}
-
-type Spanned<'t> = (Option<std::ops::Range<usize>>, &'t dyn TableLike);
-
-/// The tables of a `[[list]]` or of a list of inline tables, each with its span.
-fn tables(item: &Item) -> Option<Vec<Spanned<'_>>> {
-    match item {
-        Item::ArrayOfTables(list) => Some(
-            list.iter()
-                .map(|table| (table.span(), table as &dyn TableLike))
-                .collect(),
-        ),
-        Item::Value(Value::Array(list)) => list
-            .iter()
-            .map(|value| {
-                let table = value.as_inline_table()?;
-                Some((value.span(), table as &dyn TableLike))
-            })
-            .collect(),
-        _ => None,
-    }
 }
 
 /// "is 3", "is \"a\"", or the type where the value is long.
