@@ -2,6 +2,7 @@
 pub mod actor;
 pub mod base;
 pub mod bot;
+pub mod config;
 pub mod dispatch;
 pub mod egress;
 pub mod flow;

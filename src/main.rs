@@ -1,1 +1,3 @@
+//! The `callboard` command.
+
 fn main() {}

@@ -138,3 +138,15 @@ pub const JOB_WITHIN: Duration = Duration::from_hours(1);
 
 /// How long stopping may take before what is left stays in the store for the next start.
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(10);
+
+/// Bytes of the configuration file. Beyond: it is not read; the operator is told at start-up.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Bytes of a file that holds one token. Beyond: it is not a token's file; the operator is told at start-up.
+pub const TOKEN_FILE_BYTES_MAX: u64 = 16 * 1024;
+
+/// Dispatch threads. Beyond: refused at start-up; as a default, more cores than this are left unused.
+pub const SHARDS_MAX: usize = 256;
+
+/// Characters of an app's name, which is part of every key in the store. Beyond: refused at start-up.
+pub const APP_NAME_CHARS_MAX: usize = 64;

@@ -1,0 +1,291 @@
+//! The rules of the house, read from ARCHITECTURE.md and checked against the source as it lies.
+//!
+//! Each rule is a plain function over paths and texts, and is shown to be able to fail on forged ones.
+#![cfg(test)]
+
+mod floors;
+mod rules;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use floors::Floors;
+
+/// The text of a file at the top of the package.
+fn top(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name} cannot be read: {error}"))
+}
+
+/// Path (relative to the package, with /) and text of every Rust file under `folders`, in order.
+fn files(folders: &[&str]) -> Vec<(String, String)> {
+    let mut open: Vec<String> = folders.iter().map(|folder| (*folder).to_owned()).collect();
+    let mut found = Vec::new();
+    while let Some(folder) = open.pop() {
+        let Ok(entries) = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder)) else {
+            continue;
+        };
+        for entry in entries {
+            let entry = entry.expect("a readable folder");
+            let path = format!("{folder}/{}", entry.file_name().display());
+            if entry.file_type().expect("a file type").is_dir() {
+                open.push(path);
+            } else if Path::new(&path).extension().is_some_and(|end| end == "rs") {
+                found.push((path.clone(), top(&path)));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The rows of the two-column table between `<!-- name -->` and `<!-- /name -->`; code marks are taken off.
+fn table(document: &str, name: &str) -> Vec<(String, String)> {
+    let inside = document
+        .split_once(&format!("<!-- {name} -->"))
+        .and_then(|(_, rest)| rest.split_once(&format!("<!-- /{name} -->")))
+        .map_or("", |(inside, _)| inside);
+    let cells = |line: &str| {
+        let (first, second) = line
+            .trim()
+            .strip_prefix('|')?
+            .strip_suffix('|')?
+            .split_once('|')?;
+        Some((
+            first.trim().replace('`', ""),
+            second.trim().replace('`', ""),
+        ))
+    };
+    inside.lines().filter_map(cells).skip(2).collect()
+}
+
+/// Fails with every violation, one per line.
+#[track_caller]
+fn none(violations: &[String]) {
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
+}
+
+/// Applies a rule to every file under `folders`.
+#[track_caller]
+fn everywhere(folders: &[&str], rule: impl Fn(&str, &str) -> Vec<String>) {
+    let files = files(folders);
+    assert!(!files.is_empty(), "there is nothing under {folders:?}");
+    let violations: Vec<String> = files
+        .iter()
+        .flat_map(|(path, text)| rule(path, text))
+        .collect();
+    none(&violations);
+}
+
+const ALL: [&str; 4] = ["src", "tests", "examples", "benches"];
+
+#[test]
+fn imports_go_only_to_the_floors_above() {
+    let floors = Floors::read(&top("ARCHITECTURE.md"));
+    none(&floors.violations());
+    everywhere(&["src"], |path, text| {
+        floors::violations(path, text, &floors)
+    });
+}
+
+#[test]
+fn every_module_begins_with_what_it_is_for() {
+    everywhere(&ALL, rules::begins_with_a_doc);
+}
+
+#[test]
+fn no_file_is_long() {
+    everywhere(&["src", "tests"], rules::is_short);
+}
+
+#[test]
+fn modules_are_named_after_themselves() {
+    everywhere(&ALL, rules::is_no_mod_rs);
+}
+
+#[test]
+fn machines_are_pure() {
+    everywhere(&["src"], rules::machines_are_pure);
+}
+
+#[test]
+fn packages_are_named_only_where_they_belong() {
+    everywhere(&["src"], rules::packages_stay_home);
+}
+
+#[test]
+fn open_ends_have_an_issue() {
+    everywhere(&ALL, rules::open_ends_have_an_issue);
+}
+
+#[test]
+fn log_messages_begin_small_and_have_no_full_stop() {
+    everywhere(&["src", "examples"], rules::log_messages_have_our_form);
+}
+
+#[test]
+fn every_bound_says_its_unit_and_who_feels_it() {
+    let path = "src/base/limits.rs";
+    none(&rules::bounds_are_documented(path, &top(path)));
+}
+
+#[test]
+fn every_folder_stands_in_the_architecture() {
+    none(&folders_without_a_row(
+        &files(&["src"]),
+        &Floors::read(&top("ARCHITECTURE.md")),
+    ));
+}
+
+#[test]
+fn every_dependency_has_a_reason() {
+    none(&dependencies_without_a_reason(
+        &top("Cargo.toml"),
+        &top("ARCHITECTURE.md"),
+    ));
+}
+
+#[test]
+fn the_changelog_has_an_unreleased_section() {
+    none(&changelog_without_unreleased(&top("CHANGELOG.md")));
+}
+
+#[test]
+fn every_example_stands_in_the_readme() {
+    // A skeleton has no README yet; once there is one, it must be complete.
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    if let Ok(readme) = readme {
+        none(&examples_without_mention(&files(&["examples"]), &readme));
+    }
+}
+
+fn folders_without_a_row(files: &[(String, String)], floors: &Floors) -> Vec<String> {
+    let first = |path: &str| {
+        path.strip_prefix("src/")?
+            .split('/')
+            .next()
+            .map(str::to_owned)
+    };
+    let modules: BTreeSet<String> = files.iter().filter_map(|(path, _)| first(path)).collect();
+    let mut violations = Vec::new();
+    for module in modules {
+        let name = module.trim_end_matches(".rs");
+        if name != "lib" && !floors.names().any(|floor| floor == name) {
+            violations.push(format!(
+                "src/{module}:1: is missing in the floors table of ARCHITECTURE.md"
+            ));
+        }
+    }
+    violations
+}
+
+fn dependencies_without_a_reason(manifest: &str, architecture: &str) -> Vec<String> {
+    let manifest: toml_edit::DocumentMut = manifest.parse().expect("Cargo.toml is valid");
+    let rows = table(architecture, "dependencies");
+    let used: Vec<&str> = manifest
+        .get("dependencies")
+        .and_then(toml_edit::Item::as_table)
+        .map(|table| table.iter().map(|(name, _)| name).collect())
+        .unwrap_or_default();
+    let mut violations = Vec::new();
+    for name in &used {
+        if !rows
+            .iter()
+            .any(|(row, reason)| row == name && !reason.is_empty())
+        {
+            violations.push(format!("Cargo.toml: {name} has no reason in ARCHITECTURE.md, between the dependencies markers"));
+        }
+    }
+    for (name, _) in rows
+        .iter()
+        .filter(|(name, _)| !used.contains(&name.as_str()))
+    {
+        violations.push(format!("ARCHITECTURE.md: {name} is no dependency any more"));
+    }
+    violations
+}
+
+fn changelog_without_unreleased(changelog: &str) -> Vec<String> {
+    let is_there = changelog.lines().any(|line| {
+        line.strip_prefix("## ")
+            .is_some_and(|title| title.trim_matches(['[', ']']) == "Unreleased")
+    });
+    if is_there {
+        return Vec::new();
+    }
+    vec![
+        "CHANGELOG.md:1: has no section \"## Unreleased\": users must find what changed".to_owned(),
+    ]
+}
+
+fn examples_without_mention(examples: &[(String, String)], readme: &str) -> Vec<String> {
+    let name = |path: &str| {
+        let rest = path.strip_prefix("examples/")?;
+        match rest.split_once('/') {
+            Some((folder, file)) => (file == "main.rs").then(|| folder.to_owned()),
+            None => rest.strip_suffix(".rs").map(str::to_owned),
+        }
+    };
+    // Mentioned as a whole word: `greeter` is not mentioned by "greeters".
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let words: BTreeSet<&str> = readme.split(|c: char| !is_word(c) && c != '-').collect();
+    examples
+        .iter()
+        .filter(|(path, _)| name(path).is_some_and(|name| !words.contains(name.as_str())))
+        .map(|(path, _)| {
+            format!("{path}:1: is missing in README.md: an example nobody finds helps nobody")
+        })
+        .collect()
+}
+
+#[test]
+fn rules_about_the_package_can_fail() {
+    let file = |path: &str| (path.to_owned(), String::new());
+    let floors =
+        Floors::read("<!-- floors -->\n| a | b |\n|---|---|\n| base | nothing |\n<!-- /floors -->");
+    let files = [
+        file("src/lib.rs"),
+        file("src/base/x.rs"),
+        file("src/odd/y.rs"),
+        file("src/odder.rs"),
+    ];
+    let found = folders_without_a_row(&files, &floors);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("src/odd:1:") && found[1].starts_with("src/odder.rs:1:"));
+
+    let manifest = "[dependencies]\na = \"1\"\nb = \"1\"\n[dependencies.c]\nversion = \"1\"\n[dev-dependencies]\nd = \"1\"";
+    let reasons = "<!-- dependencies -->\n| p | why |\n|---|---|\n| `a` | x |\n| b | |\n| e | x |\n<!-- /dependencies -->\n| c | x |";
+    let found = dependencies_without_a_reason(manifest, reasons);
+    let starts = [
+        "Cargo.toml: b has",
+        "Cargo.toml: c has",
+        "ARCHITECTURE.md: e is",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:?}");
+    assert!(
+        found
+            .iter()
+            .zip(starts)
+            .all(|(line, start)| line.starts_with(start)),
+        "{found:?}"
+    );
+
+    assert_eq!(
+        changelog_without_unreleased("# Changelog\n## 1.0\nUnreleased").len(),
+        1
+    );
+    assert!(changelog_without_unreleased("# C\n\n## [Unreleased]\n").is_empty());
+
+    let examples = [
+        file("examples/greeter.rs"),
+        file("examples/two/main.rs"),
+        file("examples/two/part.rs"),
+    ];
+    assert!(examples_without_mention(&examples, "`--example greeter`, examples/two").is_empty());
+    assert_eq!(
+        examples_without_mention(&examples, "greeters, twofold").len(),
+        2
+    );
+}
