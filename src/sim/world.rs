@@ -92,7 +92,8 @@ impl Channel {
 /// A slash command that an app answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
-    pub(crate) command: String,
+    /// With its slash.
+    pub(crate) name: String,
     pub(crate) usage_hint: String,
     pub(crate) description: String,
 }
@@ -112,7 +113,8 @@ pub(crate) struct App {
     pub(crate) id: AppId,
     pub(crate) name: String,
     pub(crate) transport: Transport,
-    pub(crate) app_token: Option<String>,
+    /// The app-level token; only Socket Mode apps have one.
+    pub(crate) level_token: Option<String>,
     pub(crate) commands: Vec<Command>,
     pub(crate) installs: Vec<Install>,
 }
@@ -223,8 +225,9 @@ impl World {
     /// Adds an app that is installed nowhere yet.
     pub fn app(&mut self, name: &str, transport: Transport) -> AppId {
         let id = AppId::new(format!("A{:08}", self.apps.len() + 1));
-        let app_token = (transport == Transport::Socket).then(|| format!("xapp-1-{id}-simulated"));
-        if let Some(token) = &app_token {
+        let level_token =
+            (transport == Transport::Socket).then(|| format!("xapp-1-{id}-simulated"));
+        if let Some(token) = &level_token {
             self.holders.insert(token.clone(), Holder::App(id.clone()));
         }
         self.app_at.insert(id.clone(), self.apps.len());
@@ -232,7 +235,7 @@ impl World {
             id: id.clone(),
             name: name.to_owned(),
             transport,
-            app_token,
+            level_token,
             commands: Vec::new(),
             installs: Vec::new(),
         });
@@ -248,7 +251,7 @@ impl World {
         description: &str,
     ) -> Result<(), Unknown> {
         self.app_mut(app)?.commands.push(Command {
-            command: command.to_owned(),
+            name: command.to_owned(),
             usage_hint: usage_hint.to_owned(),
             description: description.to_owned(),
         });

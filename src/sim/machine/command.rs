@@ -46,7 +46,7 @@ impl Machine {
         self.check_place(team, channel, user)?;
         let answers = |app: &&App| {
             app.transport == Transport::Socket
-                && app.commands.iter().any(|known| known.command == command)
+                && app.commands.iter().any(|known| known.name == command)
                 && app.installs.iter().any(|install| install.team == *team)
         };
         let Some(app) = self.world.apps().iter().rev().find(answers) else {

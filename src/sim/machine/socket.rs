@@ -81,7 +81,7 @@ impl Machine {
         });
         match opens {
             Ok(Opens::Link(app)) => Ok(self.open_link(app)),
-            Ok(Opens::Rtm { app, team, backlog }) => Ok(self.open_rtm(app, team, backlog)),
+            Ok(Opens::Rtm { app, team, backlog }) => Ok(self.open_rtm(&app, &team, backlog)),
             Err(refused) => {
                 let why = match refused {
                     Refused::Unknown => "unknown_ticket",

@@ -102,7 +102,7 @@ fn team_json(machine: &Machine, team: &crate::sim::world::Team) -> Value {
         .filter(|app| app.installs.iter().any(|install| install.team == team.id));
     let commands = here.flat_map(|app| {
         app.commands.iter().map(|command| {
-            json!({"command": command.command, "usage_hint": command.usage_hint,
+            json!({"command": command.name, "usage_hint": command.usage_hint,
                 "description": command.description, "app": app.name})
         })
     });
