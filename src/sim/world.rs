@@ -117,6 +117,14 @@ pub(crate) struct App {
     pub(crate) level_token: Option<String>,
     pub(crate) commands: Vec<Command>,
     pub(crate) installs: Vec<Install>,
+    install_at: HashMap<TeamId, usize>,
+}
+
+impl App {
+    /// The app's install in a workspace.
+    pub(crate) fn install_in(&self, team: &TeamId) -> Option<&Install> {
+        self.installs.get(*self.install_at.get(team)?)
+    }
 }
 
 /// Whom a token speaks for.
@@ -238,6 +246,7 @@ impl World {
             level_token,
             commands: Vec::new(),
             installs: Vec::new(),
+            install_at: HashMap::new(),
         });
         id
     }
@@ -265,7 +274,7 @@ impl World {
         let app_number = self.app_at.get(app).map_or(0, |at| at + 1);
         let (name, known) = {
             let app = self.app_mut(app)?;
-            let known = app.installs.iter().find(|install| install.team == *team);
+            let known = app.install_in(team);
             (app.name.clone(), known.map(|install| install.token.clone()))
         };
         if let Some(token) = known {
@@ -277,7 +286,9 @@ impl World {
         let token = format!("xoxb-{team_number}-{app_number}-simulated");
         self.holders
             .insert(token.clone(), Holder::Bot(app.clone(), team.clone()));
-        self.app_mut(app)?.installs.push(Install {
+        let app = self.app_mut(app)?;
+        app.install_at.insert(team.clone(), app.installs.len());
+        app.installs.push(Install {
             team: team.clone(),
             user,
             bot,
@@ -357,8 +368,7 @@ impl World {
     }
 
     pub(crate) fn find_install(&self, app: &AppId, team: &TeamId) -> Option<&Install> {
-        let app = self.find_app(app)?;
-        app.installs.iter().find(|install| install.team == *team)
+        self.find_app(app)?.install_in(team)
     }
 
     pub(crate) fn holder(&self, token: &str) -> Option<&Holder> {

@@ -47,7 +47,7 @@ impl Machine {
         let answers = |app: &&App| {
             app.transport == Transport::Socket
                 && app.commands.iter().any(|known| known.name == command)
-                && app.installs.iter().any(|install| install.team == *team)
+                && app.install_in(team).is_some()
         };
         let Some(app) = self.world.apps().iter().rev().find(answers) else {
             let detail = format!("no app in workspace `{team}` has the command `{command}`");

@@ -59,16 +59,10 @@ impl Machine {
                 backlog.push((frame.clone(), Arc::clone(&text)));
             }
         }
-        let sockets = self
-            .by_app
-            .get(app)
-            .map_or(&[][..], |stage| stage.sockets())
-            .to_vec();
+        let stage = self.stages.get(&(app.clone(), Some(team.clone())));
+        let sockets = stage.map_or(&[][..], |stage| stage.sockets()).to_vec();
         for socket in sockets {
-            let is_here = |it: &super::Socket| it.team.as_ref() == Some(team);
-            if self.sockets.get(&socket).is_some_and(is_here) {
-                self.rtm_send(socket, app, team, frame.clone(), Arc::clone(&text));
-            }
+            self.rtm_send(socket, app, team, frame.clone(), Arc::clone(&text));
         }
     }
 

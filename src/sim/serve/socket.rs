@@ -181,8 +181,12 @@ impl StreamHandler<ToSocket> for Socket {
         }
     }
 
-    /// The hub let go of this socket: it was closed or cut, and that has its own end.
-    fn finished(&mut self, _: &mut Context) {}
+    /// The hub let go of this socket. A close frame that was sent has its own end.
+    fn finished(&mut self, context: &mut Context) {
+        if !self.is_closing {
+            context.stop();
+        }
+    }
 }
 
 impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
