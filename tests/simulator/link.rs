@@ -9,7 +9,7 @@ use callboard::sim::{Entry, Options, What};
 use futures_util::SinkExt;
 use serde_json::json;
 
-use super::stand::{PATIENCE, client, dial, next_frame, next_json, send, stand, stand_with};
+use super::stand::{PATIENCE, client, dial, hasty, next_frame, next_json, send, stand, stand_with};
 
 #[actix_rt::test]
 async fn a_message_travels_to_the_bot_and_its_answer_to_the_channel() {
@@ -53,7 +53,7 @@ async fn a_mention_is_a_second_event_with_its_own_id() {
 
 #[actix_rt::test]
 async fn an_event_without_ack_comes_again_with_the_same_ids() {
-    let stand = stand();
+    let stand = hasty();
     let mut socket = stand.link().await;
     next_json(&mut socket).await;
     stand.post("hello");
@@ -205,7 +205,7 @@ async fn a_client_that_does_not_read_is_cut_and_hurts_nobody() {
 
 #[actix_rt::test]
 async fn a_disconnect_leaves_the_acks_of_the_old_socket_good() {
-    let stand = stand_with(Options::default());
+    let stand = stand();
     let mut old = stand.link().await;
     next_json(&mut old).await;
     stand.post("one");

@@ -24,7 +24,13 @@ pub(crate) struct Stand {
     pub(crate) rtm_token: String,
 }
 
+/// With Slack's own times, so that a busy machine misses no deadline.
 pub(crate) fn stand() -> Stand {
+    stand_with(Options::default())
+}
+
+/// With a short deadline and a short ladder, for tests that wait for both.
+pub(crate) fn hasty() -> Stand {
     stand_with(Options {
         ack_deadline: Duration::from_millis(80),
         time_scale: 3000.0,

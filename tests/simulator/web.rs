@@ -6,11 +6,11 @@ use callboard::base::clock::Clock;
 use callboard::sim::{Entry, Fault, Options, Via, What, start};
 use serde_json::{Value, json};
 
-use super::stand::{client, dial, next_frame, next_json, send, stand, stand_with};
+use super::stand::{client, dial, hasty, next_frame, next_json, send, stand};
 
 #[actix_rt::test]
 async fn a_command_is_answered_in_its_ack_and_five_times_by_its_response_url() {
-    let stand = stand_with(Options::default());
+    let stand = stand();
     let mut socket = stand.link().await;
     next_json(&mut socket).await;
     let id = stand.command("now");
@@ -52,7 +52,7 @@ async fn a_command_is_answered_in_its_ack_and_five_times_by_its_response_url() {
 
 #[actix_rt::test]
 async fn a_command_fails_visibly_without_socket_and_without_ack() {
-    let stand = stand();
+    let stand = hasty();
     let lost = stand.command("");
     let mut socket = stand.link().await;
     next_json(&mut socket).await;
