@@ -1,3 +1,7 @@
-//! The `callboard` command.
+//! The `callboard` program: a thin skin over the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    callboard::cli::run()
+}

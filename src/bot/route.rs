@@ -67,6 +67,11 @@ impl Matcher {
         }
     }
 
+    /// What the route is for, in a few words.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
     /// Whether the route is taken. Pure: the same envelope always gets the same answer.
     pub fn is_taken_by(&self, kind: Kind, subject: &Subject) -> bool {
         (self.is_one)(kind, subject) && self.tests.iter().all(|test| test(subject))

@@ -41,6 +41,14 @@ impl Installs {
             .map(|found| found.value().clone())
     }
 
+    /// The names of the workspaces an app is known to be installed in, in order.
+    pub fn team_names(&self, app: &AppName) -> Vec<String> {
+        let of_app = self.known.iter().filter(|install| install.key().0 == *app);
+        let mut names: Vec<String> = of_app.map(|install| install.team_name.clone()).collect();
+        names.sort();
+        names
+    }
+
     /// Whether (user, bot) is the app itself. Unknown installs hide nobody.
     pub fn is_own(&self, app: &AppName, team: &TeamId, user: &str, bot: &str) -> bool {
         self.known

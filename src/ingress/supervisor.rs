@@ -2,4 +2,4 @@
 mod machine;
 mod shell;
 
-pub use shell::{Lifeline, Open, Stop, SupervisorShell};
+pub use shell::{Count, Lifeline, Open, Stop, SupervisorShell};

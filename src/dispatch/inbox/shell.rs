@@ -52,8 +52,8 @@ pub struct Recovered {
     pub marks: Arc<[Mark]>,
     /// Unfinished deliveries of this shard.
     pub rows: Vec<RecoveredRow>,
-    /// Jobs of this shard.
-    pub jobs: Vec<Committed>,
+    /// Effects of this shard that are not known to be done, in order.
+    pub effects: Vec<Committed>,
 }
 
 impl Message for Recovered {
@@ -369,7 +369,7 @@ impl Handler<Recovered> for InboxShell {
     fn handle(&mut self, recovered: Recovered, context: &mut Self::Context) {
         self.machine
             .remember(self.parts.clock.now(), &recovered.marks);
-        self.take(recovered.jobs, context);
+        self.take(recovered.effects, context);
         self.step(Input::Recovered(recovered.rows), context);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
+use tokio::sync::oneshot;
 
 use super::machine::{Input, Machine, Output};
 use crate::actor::port::WayBack;
@@ -23,6 +24,14 @@ impl Message for Open {
 pub struct Stop;
 
 impl Message for Stop {
+    type Result = ();
+}
+
+/// Asks how many connections live.
+#[derive(Debug)]
+pub struct Count(pub oneshot::Sender<usize>);
+
+impl Message for Count {
     type Result = ();
 }
 
@@ -134,5 +143,13 @@ impl Handler<Stop> for SupervisorShell {
 
     fn handle(&mut self, _: Stop, context: &mut Self::Context) {
         self.step(Input::Stop, context);
+    }
+}
+
+impl Handler<Count> for SupervisorShell {
+    type Result = ();
+
+    fn handle(&mut self, count: Count, _: &mut Self::Context) {
+        let _stopped_waiting = count.0.send(self.children.len());
     }
 }

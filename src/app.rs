@@ -1,0 +1,147 @@
+//! The composition root: from a configuration and handlers to a running process, and to its end.
+//!
+//! This is the only place where actors are introduced to each other.
+mod drain;
+mod offline;
+mod running;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use crate::bot::activation::Registration;
+use crate::bot::handler::HandlerActor;
+use crate::config::{Config, Environment, Faults, SystemEnvironment, from_environment};
+use crate::dispatch::router::{Fault, Router};
+
+pub use running::{Ended, Running, StartError};
+
+/// A set of handlers and where they are to run.
+///
+/// ```no_run
+/// use callboard::prelude::*;
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct Echo;
+///
+/// impl HandlerActor for Echo {
+///     const NAME: &'static str = "echo";
+///
+///     fn routes(routes: &mut Routes<Self>) {
+///         routes.on::<Message>().per_channel();
+///     }
+/// }
+///
+/// impl On<Message> for Echo {
+///     async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
+///         turn.reply(message.text);
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> ExitCode {
+///     Callboard::from_env().handler::<Echo>().run()
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Callboard {
+    config: Result<Option<Config>, Faults>,
+    handlers: Vec<Registration>,
+    /// Where the simulator listens, when there is no token.
+    listen: std::net::SocketAddr,
+    environment: SystemEnvironment,
+}
+
+/// Where the built-in simulator listens unless told otherwise.
+pub const SIM_LISTEN_DEFAULT: std::net::SocketAddr = std::net::SocketAddr::new(
+    std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+    4390,
+);
+
+impl Callboard {
+    /// Takes tokens and settings from the environment; without any token, a simulated Slack is started beside
+    /// the handlers, with a page to type in.
+    pub fn from_env() -> Self {
+        Self {
+            config: from_environment(&SystemEnvironment),
+            ..Self::offline()
+        }
+    }
+
+    /// Takes a configuration that was read already.
+    pub fn from_config(config: Config) -> Self {
+        Self {
+            config: Ok(Some(config)),
+            ..Self::offline()
+        }
+    }
+
+    /// Runs against a simulated Slack, whatever tokens the environment has.
+    pub fn offline() -> Self {
+        Self {
+            config: Ok(None),
+            handlers: Vec::new(),
+            listen: SIM_LISTEN_DEFAULT,
+            environment: SystemEnvironment,
+        }
+    }
+
+    /// Where the simulated Slack listens.
+    #[must_use]
+    pub fn listen(mut self, address: std::net::SocketAddr) -> Self {
+        self.listen = address;
+        self
+    }
+
+    /// Adds a handler.
+    #[must_use]
+    pub fn handler<H: HandlerActor>(mut self) -> Self {
+        self.handlers.push(Registration::of::<H>());
+        self
+    }
+
+    /// Starts, and comes back as soon as it runs; connections come up in the background.
+    ///
+    /// # Errors
+    /// Faults of the configuration or the wiring, a store or address that can't be used.
+    pub fn start(self) -> Result<Running, StartError> {
+        let router = Arc::new(Router::new(self.handlers).map_err(StartError::Wiring)?);
+        match self.config.map_err(StartError::Config)? {
+            Some(config) => running::start(config, router, None),
+            None => {
+                let (config, simulator) =
+                    offline::config(&router, self.listen, &self.environment)?;
+                running::start(config, router, Some(simulator))
+            }
+        }
+    }
+
+    /// Runs until SIGTERM or Ctrl-C; says on stdout what runs where, and logs to stderr (`CALLBOARD_LOG` sets
+    /// how much, as `tracing`'s filters are written).
+    ///
+    /// The exit code is 0 when everything was settled, 3 when the rest is in the store for the next start, 1
+    /// when it can't start, 4 when the store can't be written any more.
+    pub fn run(self) -> ExitCode {
+        init_logging(&self.environment);
+        drain::run(self)
+    }
+}
+
+/// Logs to stderr; a second call changes nothing.
+pub(crate) fn init_logging(environment: &dyn Environment) {
+    let filter = environment
+        .get("CALLBOARD_LOG")
+        .unwrap_or_else(|| "info".to_owned());
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .try_init()
+        .ok();
+}
+
+/// Every fault of the wiring, a line each.
+pub(crate) fn told(faults: &[Fault]) -> String {
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}

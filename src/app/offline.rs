@@ -1,0 +1,65 @@
+//! Without tokens: a simulated Slack, and the configuration that points at it.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::StartError;
+use crate::base::secret::Secret;
+use crate::config::{App, Config, Environment, Runtime, Slack, Store, Transport};
+use crate::dispatch::router::Router;
+use crate::sim::{Options, Simulator, start};
+
+/// Starts the simulator, and configures an app for each of its apps.
+pub(super) fn config(
+    router: &Router,
+    listen: SocketAddr,
+    environment: &dyn Environment,
+) -> Result<(Config, Simulator), StartError> {
+    let mut options = Options {
+        listen,
+        ..Options::default()
+    };
+    let app = options.world.apps().first().map(|app| app.id.clone());
+    for command in router.commands() {
+        if let Some(app) = &app {
+            // One that the world has already keeps its hint.
+            options.world.command(app, &command, "", "").ok();
+        }
+    }
+    let simulator = start(options).map_err(|error| StartError::Simulator(error.to_string()))?;
+    let config = Config {
+        slack: Slack {
+            base_url: simulator.api_url(),
+        },
+        store: Store::from_environment(environment),
+        runtime: Runtime::default(),
+        apps: apps(&simulator.describe()),
+    };
+    Ok((config, simulator))
+}
+
+fn apps(described: &Value) -> Vec<App> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = described.get("apps").and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .map(|app| {
+            let tokens = app.get("bot_tokens").and_then(Value::as_object);
+            App {
+                name: text(app.get("name")),
+                transport: match app.get("app_token") {
+                    Some(token) => Transport::Socket {
+                        app_token: Secret::new(text(Some(token))),
+                    },
+                    None => Transport::Rtm,
+                },
+                bot_tokens: tokens
+                    .into_iter()
+                    .flatten()
+                    .map(|(_, token)| Secret::new(text(Some(token))))
+                    .collect(),
+            }
+        })
+        .collect()
+}

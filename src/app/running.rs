@@ -1,0 +1,321 @@
+//! A running process: its threads, and the way to end them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use actix_rt::System;
+use tokio::sync::oneshot;
+
+use super::drain;
+use crate::actor::arbiters::Arbiters;
+use crate::actor::port::WayBack;
+use crate::base::clock::Clock;
+use crate::base::limits::MARKS_IN_MEMORY;
+use crate::config::{Config, Faults, Transport as ConfiguredTransport};
+use crate::dispatch::directory::Directory;
+use crate::dispatch::inbox::{self, InboxShell};
+use crate::dispatch::router::{Fault, Router};
+use crate::egress::{self, OutboxShell};
+use crate::flow::effect::Effect;
+use crate::flow::identity::Installs;
+use crate::flow::key::{AppName, home_shard};
+use crate::ingress::connection::Parts as ConnectionParts;
+use crate::ingress::supervisor::{Open, SupervisorShell};
+use crate::ingress::{Line, Standings, Transport};
+use crate::sim::Simulator;
+use crate::store::{self, Recovered, Store};
+
+/// Why it can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has faults.
+    #[error("{0}")]
+    Config(Faults),
+    /// The handlers don't fit together.
+    #[error("{}", super::told(.0))]
+    Wiring(Vec<Fault>),
+    /// The store can't be used.
+    #[error("{0}")]
+    Store(#[from] store::Error),
+    /// The simulated Slack can't listen.
+    #[error("{0}")]
+    Simulator(String),
+    /// A thread can't be made.
+    #[error("a thread can't be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything that was taken in is settled.
+    Settled,
+    /// This much is in the store, for the next start.
+    Left(usize),
+}
+
+/// The actors, from outside.
+pub(super) struct Cast {
+    pub(super) supervisor: WayBack<SupervisorShell>,
+    pub(super) shards: Vec<WayBack<InboxShell>>,
+    pub(super) outbox: WayBack<OutboxShell>,
+    pub(super) clock: Clock,
+}
+
+/// A running set of handlers. Dropping it stops it.
+pub struct Running {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Ended>>,
+    standings: Standings,
+    store: PathBuf,
+    installs: Installs,
+    lines: Vec<Line>,
+    router: Arc<Router>,
+    simulator: Option<Simulator>,
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Running")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// How each connection stands.
+    pub fn standings(&self) -> &Standings {
+        &self.standings
+    }
+
+    /// Who we are in which workspace.
+    pub fn installs(&self) -> &Installs {
+        &self.installs
+    }
+
+    /// Where the store is.
+    pub fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// The connections, as configured.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The handlers and their routes.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// The simulated Slack, when there is one.
+    pub fn simulator(&self) -> Option<&Simulator> {
+        self.simulator.as_ref()
+    }
+
+    /// Stops: admits nothing more, finishes what it can, and leaves the rest in the store.
+    pub fn stop(mut self) -> Ended {
+        self.end()
+    }
+
+    fn end(&mut self) -> Ended {
+        drop(self.stop.take());
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(ended)) => ended,
+            // It was stopped before, or panicked: what it took in is in the store.
+            Some(Err(_)) | None => Ended::Left(0),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.end();
+        }
+    }
+}
+
+/// Opens the store and starts every thread.
+pub(super) fn start(
+    config: Config,
+    router: Arc<Router>,
+    simulator: Option<Simulator>,
+) -> Result<Running, StartError> {
+    let clock = Clock::system();
+    let store_config = store::Config {
+        path: config.store.path.clone(),
+        marks_back_ms: u64::try_from(MARKS_IN_MEMORY.as_millis()).unwrap_or(u64::MAX),
+        on_failure: Arc::new(drain::end_for_store),
+    };
+    let (store, recovered) = Store::open(&store_config, clock)?;
+    let standings = Standings::default();
+    let installs = Installs::default();
+    let (stop, stopped) = oneshot::channel();
+    let lines = lines(&config);
+    let stage = Stage {
+        lines: lines.clone(),
+        base_url: config.slack.base_url.clone(),
+        shards: config.runtime.shards.get(),
+        router: Arc::clone(&router),
+        installs: installs.clone(),
+        standings: standings.clone(),
+        clock,
+    };
+    let thread = std::thread::Builder::new()
+        .name("callboard".into())
+        .spawn(move || stage.play(store, recovered, stopped))
+        .map_err(StartError::Thread)?;
+    Ok(Running {
+        stop: Some(stop),
+        thread: Some(thread),
+        standings,
+        store: config.store.path,
+        installs,
+        lines,
+        router,
+        simulator,
+    })
+}
+
+/// One connection for each app-level token, and for each bot token of an RTM app.
+fn lines(config: &Config) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for app in &config.apps {
+        let name = AppName::new(&app.name);
+        match &app.transport {
+            ConfiguredTransport::Socket { app_token } => lines.push(Line {
+                app: name,
+                name: app.name.clone(),
+                transport: Transport::SocketMode {
+                    app_token: app_token.clone(),
+                    bot_tokens: app.bot_tokens.clone(),
+                },
+            }),
+            ConfiguredTransport::Rtm => {
+                for (n, token) in app.bot_tokens.iter().enumerate() {
+                    lines.push(Line {
+                        app: name.clone(),
+                        name: format!("{}-{}", app.name, n + 1),
+                        transport: Transport::Rtm {
+                            bot_token: token.clone(),
+                        },
+                    });
+                }
+            }
+        }
+    }
+    lines
+}
+
+/// What the actors are made from.
+struct Stage {
+    lines: Vec<Line>,
+    base_url: String,
+    shards: usize,
+    router: Arc<Router>,
+    installs: Installs,
+    standings: Standings,
+    clock: Clock,
+}
+
+impl Stage {
+    fn play(self, store: Store, recovered: Recovered, stopped: oneshot::Receiver<()>) -> Ended {
+        System::new().block_on(async move {
+            let arbiters = Arbiters::start(self.shards);
+            let cast = self.cast(&arbiters, &store, recovered);
+            // The other end is dropped to stop us.
+            stopped.await.ok();
+            let ended = drain::drain(&cast).await;
+            drop(cast);
+            arbiters.stop();
+            store.close();
+            ended
+        })
+    }
+
+    fn cast(&self, arbiters: &Arbiters, store: &Store, recovered: Recovered) -> Cast {
+        let outbox_parts = egress::Parts {
+            base_url: self.base_url.clone(),
+            installs: self.installs.clone(),
+            queue: Arc::clone(&store.queue),
+            reader: store.reader.clone(),
+        };
+        let outbox = arbiters.on_io(move |context| OutboxShell::new(outbox_parts, context));
+        let outbox = WayBack::new(outbox);
+        let entrance = egress::Entrance::new(outbox.clone());
+        let directory = Directory::default();
+        let shards: Vec<WayBack<InboxShell>> = (0..self.shards)
+            .map(|shard| {
+                let parts = inbox::Parts {
+                    router: Arc::clone(&self.router),
+                    installs: self.installs.clone(),
+                    directory: directory.clone(),
+                    queue: Arc::clone(&store.queue),
+                    reader: store.reader.clone(),
+                    unfolded: Arc::clone(&store.unfolded),
+                    outbox: entrance.clone(),
+                    clock: self.clock,
+                };
+                let inbox = arbiters.on_shard(shard, move |context| InboxShell::new(parts, context));
+                WayBack::new(inbox)
+            })
+            .collect();
+        hand_out(recovered, &shards);
+        let clock = self.clock;
+        let supervisor = WayBack::new(arbiters.on_io(move |_| SupervisorShell::new(clock)));
+        let entrances: Vec<inbox::Entrance> =
+            shards.iter().cloned().map(inbox::Entrance::new).collect();
+        for line in &self.lines {
+            supervisor.send(Open(ConnectionParts {
+                line: line.clone(),
+                installs: self.installs.clone(),
+                shards: entrances.clone(),
+                standings: self.standings.clone(),
+                base_url: self.base_url.clone(),
+                clock,
+            }));
+        }
+        Cast {
+            supervisor,
+            shards,
+            outbox,
+            clock,
+        }
+    }
+}
+
+/// Gives each shard what an earlier run left for it, before the first socket opens: mailboxes are in order, so
+/// it is there before the first envelope.
+fn hand_out(recovered: Recovered, shards: &[WayBack<InboxShell>]) {
+    let mut parts: Vec<inbox::Recovered> = shards
+        .iter()
+        .map(|_| inbox::Recovered {
+            marks: recovered.marks.clone().into(),
+            rows: Vec::new(),
+            effects: Vec::new(),
+        })
+        .collect();
+    let home = |app: &AppName, team| home_shard(app, team, shards.len());
+    for row in recovered.rows {
+        let app = AppName::new(&row.head.app);
+        if let Some(part) = parts.get_mut(home(&app, &row.head.team)) {
+            part.rows.push(row);
+        }
+    }
+    let mut calls = 0;
+    for effect in recovered.effects {
+        calls += usize::from(matches!(effect.effect, Effect::Call(_)));
+        if let Some(part) = parts.get_mut(home(&effect.app, &effect.team)) {
+            part.effects.push(effect);
+        }
+    }
+    let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
+    if rows + calls > 0 {
+        tracing::info!(deliveries = rows, calls, "an earlier run left work; it goes on");
+    }
+    for (shard, part) in shards.iter().zip(parts) {
+        shard.send(part);
+    }
+}
