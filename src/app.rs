@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::bot::activation::Registration;
 use crate::bot::handler::HandlerActor;
-use crate::config::{Config, Environment, Faults, SystemEnvironment, from_environment};
+use crate::config::{Config, Environment, Faults, SystemEnvironment};
 use crate::dispatch::router::{Fault, Router};
 
 pub use running::{Ended, Running, StartError};
@@ -62,7 +62,7 @@ impl Callboard {
     /// the handlers, with a page to type in.
     pub fn from_env() -> Self {
         Self {
-            config: from_environment(&SystemEnvironment),
+            config: crate::config::from_environment(&SystemEnvironment),
             ..Self::offline()
         }
     }

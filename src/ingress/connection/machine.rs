@@ -109,14 +109,14 @@ impl Machine {
         retiring.chain(next).min()
     }
 
-    /// Whether every socket is gone.
-    pub(super) fn is_empty(&self) -> bool {
-        self.next == Next::None && self.serving.is_none() && self.retiring.is_empty()
+    /// Whether it was stopped and every socket is gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_stopped && self.serving.is_none() && self.retiring.is_empty()
     }
 
     pub(super) fn step(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         if self.is_stopped {
-            return self.step_stopped(input, out);
+            return self.step_stopped(&input, out);
         }
         match input {
             Input::Start => self.replace(out),
@@ -156,12 +156,11 @@ impl Machine {
     }
 
     /// After the end only the ends of sockets matter.
-    fn step_stopped(&mut self, input: Input, out: &mut Vec<Output>) {
+    fn step_stopped(&mut self, input: &Input, out: &mut Vec<Output>) {
         match input {
-            Input::Opened(generation) => out.push(Output::Close(generation)),
+            Input::Opened(generation) => out.push(Output::Close(*generation)),
             Input::Closed(generation, _) => {
-                self.retiring
-                    .retain(|(retiring, _)| *retiring != generation);
+                self.retiring.retain(|(retiring, _)| retiring != generation);
             }
             Input::Start
             | Input::Ticket(_)

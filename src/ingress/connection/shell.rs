@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tracing::Instrument;
@@ -71,6 +71,8 @@ pub struct ConnectionShell {
     sockets: HashMap<Generation, Socket>,
     armed: Option<Instant>,
     shed: u64,
+    /// It was told to end, rather than stopped by what Slack said: then it stays to be seen.
+    is_ending: bool,
     _lifeline: Lifeline,
 }
 
@@ -93,6 +95,7 @@ impl ConnectionShell {
             sockets: HashMap::new(),
             armed: None,
             shed: 0,
+            is_ending: false,
             _lifeline: Lifeline::new(parts.line.name.clone(), supervisor),
             parts,
         }
@@ -105,6 +108,9 @@ impl ConnectionShell {
             self.perform(output, context);
         }
         self.arm(context);
+        if self.is_ending && self.machine.is_over() {
+            context.stop();
+        }
     }
 
     fn perform(&mut self, output: Output, context: &mut Context<Self>) {
@@ -400,6 +406,7 @@ impl Handler<Stop> for ConnectionShell {
     type Result = ();
 
     fn handle(&mut self, _: Stop, context: &mut Self::Context) {
+        self.is_ending = true;
         self.step(Input::Stop, context);
     }
 }

@@ -118,7 +118,7 @@ fn link_disabled_ends_it_and_other_words_do_not() {
     );
     assert_eq!(run.step(Input::Ticket(2)), []);
     run.step(Input::Closed(1, "x".into()));
-    assert!(run.machine.is_empty());
+    assert!(run.machine.is_over());
 }
 
 #[test]
