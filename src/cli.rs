@@ -1,5 +1,7 @@
 //! The command line: what can be asked of the program, and how it says that something is wrong.
 
+mod bots;
+mod run;
 mod sim;
 
 use std::process::ExitCode;
@@ -7,29 +9,38 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 /// Hosts Slack bots for many workspaces in one process.
+///
+/// Without a command it runs two small bots: on Slack when the environment has tokens, else on a simulated
+/// Slack with a page to type in.
 #[derive(Debug, Parser)]
-#[command(name = "callboard", version, about)]
+#[command(name = "callboard", version)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the bots that come with the program.
+    Run(run::Arguments),
     /// Serve an offline Slack to try bots against: Web API, Socket Mode, RTM, and a page to type in.
     Sim(sim::Arguments),
 }
 
-/// Does what the command line asks. Errors are one line on stderr and exit code 1; clap's own are 2.
+/// Does what the command line asks. Errors are lines on stderr and exit code 1; clap's own are 2.
 #[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
 pub fn run() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::Sim(arguments) => sim::run(&arguments),
+        None => run::run(&run::Arguments::default()),
+        Some(Command::Run(arguments)) => run::run(&arguments),
+        Some(Command::Sim(arguments)) => sim::run(&arguments),
     };
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("callboard: {error:#}");
+            for line in format!("{error:#}").lines() {
+                eprintln!("callboard: {line}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -8,7 +8,7 @@ use super::StartError;
 use crate::base::secret::Secret;
 use crate::config::{App, Config, Environment, Runtime, Slack, Store, Transport};
 use crate::dispatch::router::Router;
-use crate::sim::{Options, Simulator, start};
+use crate::sim::{self, Options, Simulator, start};
 
 /// Starts the simulator, and configures an app for each of its apps.
 pub(super) fn config(
@@ -20,11 +20,16 @@ pub(super) fn config(
         listen,
         ..Options::default()
     };
-    let app = options.world.apps().first().map(|app| app.id.clone());
+    // Only Socket Mode carries commands.
+    let app = options
+        .world
+        .transports()
+        .find(|(_, transport)| *transport == sim::Transport::Socket)
+        .map(|(id, _)| id.clone());
     for command in router.commands() {
         if let Some(app) = &app {
-            // One that the world has already keeps its hint.
-            options.world.command(app, &command, "", "").ok();
+            let added = options.world.command(app, &command, "", "");
+            added.map_err(|error| StartError::Simulator(error.to_string()))?;
         }
     }
     let simulator = start(options).map_err(|error| StartError::Simulator(error.to_string()))?;
@@ -32,8 +37,10 @@ pub(super) fn config(
         slack: Slack {
             base_url: simulator.api_url(),
         },
-        store: Store::from_environment(environment),
-        runtime: Runtime::default(),
+        store: Store::from_environment(environment).map_err(StartError::Config)?,
+        runtime: Runtime {
+            shards: std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN),
+        },
         apps: apps(&simulator.describe()),
     };
     Ok((config, simulator))

@@ -24,6 +24,7 @@ use crate::ingress::connection::Parts as ConnectionParts;
 use crate::ingress::supervisor::{Open, SupervisorShell};
 use crate::ingress::{Line, Standings, Transport};
 use crate::sim::Simulator;
+use crate::slack::id::TeamId;
 use crate::store::{self, Recovered, Store};
 
 /// Why it can't start.
@@ -297,7 +298,7 @@ fn hand_out(recovered: Recovered, shards: &[WayBack<InboxShell>]) {
             effects: Vec::new(),
         })
         .collect();
-    let home = |app: &AppName, team| home_shard(app, team, shards.len());
+    let home = |app: &AppName, team: &TeamId| home_shard(app, team, shards.len());
     for row in recovered.rows {
         let app = AppName::new(&row.head.app);
         if let Some(part) = parts.get_mut(home(&app, &row.head.team)) {

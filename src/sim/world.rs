@@ -251,7 +251,13 @@ impl World {
         id
     }
 
-    /// Gives an app a slash command (`command` with its slash) wherever the app is installed.
+    /// The apps, in the order of their adding, with how they connect.
+    pub fn transports(&self) -> impl Iterator<Item = (&AppId, Transport)> {
+        self.apps.iter().map(|app| (&app.id, app.transport))
+    }
+
+    /// Gives an app a slash command (`command` with its slash) wherever the app is installed; one that it has
+    /// already keeps its hint.
     pub fn command(
         &mut self,
         app: &AppId,
@@ -259,7 +265,11 @@ impl World {
         usage_hint: &str,
         description: &str,
     ) -> Result<(), Unknown> {
-        self.app_mut(app)?.commands.push(Command {
+        let commands = &mut self.app_mut(app)?.commands;
+        if commands.iter().any(|known| known.name == command) {
+            return Ok(());
+        }
+        commands.push(Command {
             name: command.to_owned(),
             usage_hint: usage_hint.to_owned(),
             description: description.to_owned(),
