@@ -1,1 +1,7 @@
-fn main(){}
+//! The `callboard` program: a thin skin over the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    callboard::cli::run()
+}

@@ -1,7 +1,5 @@
 //! Every bound of the program, with its unit and who feels it when it is reached.
 
-use std::time::Duration;
-
 /// Bytes of one frame from Slack, reassembled. Beyond: the connection is closed and replaced; Slack redelivers.
 pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 

@@ -31,8 +31,13 @@ impl Code {
     /// What to do next. A code that is new to us is taken as a fault of the call.
     pub fn then(&self) -> Then {
         match &*self.0 {
-            "ratelimited" | "rate_limited" | "internal_error" | "fatal_error"
-            | "service_unavailable" | "request_timeout" | "team_added_to_org"
+            "ratelimited"
+            | "rate_limited"
+            | "internal_error"
+            | "fatal_error"
+            | "service_unavailable"
+            | "request_timeout"
+            | "team_added_to_org"
             | "migration_in_progress" => Then::Retry,
             "invalid_auth"
             | "not_authed"
