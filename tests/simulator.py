@@ -164,7 +164,7 @@ class Simulator:
         return self._call("_sim/command", body)
 
     def disconnect(self, app, reason="refresh_requested", then_close=True):
-        return self._call("_sim/disconnect", {"app": app["name"], "reason": reason, "then_close": then_close})
+        return self._call("_sim/disconnect", {"app": app["id"], "reason": reason, "then_close": then_close})
 
     def goodbye(self, team):
         return self._call("_sim/goodbye", {"team": team})

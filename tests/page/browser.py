@@ -101,11 +101,15 @@ class Browser:
     # ---- what is shown
 
     def text(self, selector):
-        """The visible text of the first such element; empty while there is none."""
-        return self.driver.execute_script("return document.querySelector(arguments[0])?.innerText.trim() ?? ''", selector)
+        """The text of the first such element; empty while there is none or it is hidden."""
+        return (self.texts(selector) or [""])[0]
 
     def texts(self, selector):
-        return self.driver.execute_script("return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText.trim())", selector)
+        """The texts of all such elements that are not hidden."""
+        return self.driver.execute_script(
+            "return [...document.querySelectorAll(arguments[0])].filter((one) => one.checkVisibility()).map((one) => one.innerText.trim())",
+            selector,
+        )
 
     def count(self, selector):
         return len(self.driver.find_elements(By.CSS_SELECTOR, selector))
