@@ -144,6 +144,11 @@ class Browser:
             ensure_ascii=False,
         )
 
+    def script_errors(self):
+        """What went wrong in the page's own scripts since this was last asked; a refused connection is not that."""
+        return [one["message"] for one in self.driver.get_log("browser") if one["source"] in ("javascript", "security", "deprecation")
+                and one["level"] == "SEVERE" and "WebSocket connection" not in one["message"]]
+
     def shot(self, name):
         """Stores a screenshot under the target directory."""
         folder = LOGS / "screenshots"

@@ -32,6 +32,7 @@ class Keyboard(unittest.TestCase):
     def tearDown(self):
         self.browser.shot(self._testMethodName)
         self.assertTrue(self.browser.never_reloaded(), "the page was loaded again")
+        self.assertEqual(self.browser.script_errors(), [])
 
     def posted(self, text, **members):
         """The record's entry of a person's message."""

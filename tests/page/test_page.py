@@ -63,6 +63,7 @@ class Page(unittest.TestCase):
 
     def tearDown(self):
         self.browser.shot(self._testMethodName)
+        self.assertEqual(self.browser.script_errors(), [])
 
     def open(self):
         self.browser.open(self.sim.page_url)
