@@ -83,13 +83,17 @@ class Page(unittest.TestCase):
 
     def test_a_command_without_its_app_fails_in_words(self):
         self.open()
-        self.browser.write("/report ")
+        self.browser.write("/report curtains")
         self.browser.keys(Keys.ENTER)
         self.browser.until_row("/report failed")
         row = next(row for row in self.browser.texts("#scroll article") if "/report failed" in row)
         self.assertIn("no open connection", row)
         self.assertIn("Start the bot", row)
+        self.browser.until("the note of its handing over is gone", lambda: self.browser.text("#composer .state") == "")
         self.browser.leave_text()
+        self.browser.keys("m", Keys.TAB, Keys.ENTER)
+        self.assertTrue(self.browser.focused("#write"))
+        self.assertEqual(self.browser.script("return document.activeElement.value"), "/report curtains", "written again as it was")
         self.assertTrue(self.sim.record("command_failed", command="/report"))
 
     def test_the_page_comes_back_by_itself(self):

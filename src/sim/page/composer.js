@@ -184,8 +184,15 @@ export class Composer {
   }
 
   async run(place, command, text) {
-    await call("_sim/command", { ...place, command, text });
-    this.running = { ...place, command, typed: `${command} ${text}` };
+    // The outcome may come over the live feed before this call is answered.
+    const running = this.running = { ...place, command, typed: `${command} ${text}` };
+    try {
+      await call("_sim/command", { ...place, command, text });
+    } catch (error) {
+      this.running = null;
+      throw error;
+    }
+    if (this.running !== running) return;
     const note = `${command} was handed over to its app.`;
     this.tell(note);
     // An app may acknowledge without a word; then nothing else would take this note away.
