@@ -30,8 +30,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .app_data(query)
         .default_service(web::to(nothing_here))
         .route("/", web::get().to(index))
-        .route("/page.js", web::get().to(script))
         .route("/page.css", web::get().to(style))
+        .route("/{name}.js", web::get().to(script))
         .route("/_sim/world", web::get().to(world))
         .route("/_sim/messages", web::get().to(messages))
         .route("/_sim/record", web::get().to(record))
@@ -62,11 +62,26 @@ async fn index() -> HttpResponse {
     )
 }
 
-async fn script() -> HttpResponse {
-    file(
-        "text/javascript; charset=utf-8",
-        include_str!("../page/page.js"),
-    )
+/// The page's scripts: `page` is where it starts, the others are what it imports.
+const SCRIPTS: [(&str, &str); 11] = [
+    ("composer", include_str!("../page/composer.js")),
+    ("dom", include_str!("../page/dom.js")),
+    ("draw", include_str!("../page/draw.js")),
+    ("go", include_str!("../page/go.js")),
+    ("mrkdwn", include_str!("../page/mrkdwn.js")),
+    ("page", include_str!("../page/page.js")),
+    ("row", include_str!("../page/row.js")),
+    ("sheet", include_str!("../page/sheet.js")),
+    ("simulator", include_str!("../page/simulator.js")),
+    ("state", include_str!("../page/state.js")),
+    ("voice", include_str!("../page/voice.js")),
+];
+
+async fn script(name: web::Path<String>) -> HttpResponse {
+    match SCRIPTS.iter().find(|(known, _)| *known == name.as_str()) {
+        Some((_, text)) => file("text/javascript; charset=utf-8", text),
+        None => HttpResponse::NotFound().finish(),
+    }
 }
 
 async fn style() -> HttpResponse {
