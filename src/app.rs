@@ -5,6 +5,7 @@ mod drain;
 mod offline;
 mod running;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -52,10 +53,8 @@ pub struct Callboard {
 }
 
 /// Where the built-in simulator listens unless told otherwise.
-pub const SIM_LISTEN_DEFAULT: std::net::SocketAddr = std::net::SocketAddr::new(
-    std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-    4390,
-);
+pub const SIM_LISTEN_DEFAULT: std::net::SocketAddr =
+    std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 4390);
 
 impl Callboard {
     /// Takes tokens and settings from the environment; without any token, a simulated Slack is started beside
@@ -105,14 +104,11 @@ impl Callboard {
     /// Faults of the configuration or the wiring, a store or address that can't be used.
     pub fn start(self) -> Result<Running, StartError> {
         let router = Arc::new(Router::new(self.handlers).map_err(StartError::Wiring)?);
-        match self.config.map_err(StartError::Config)? {
-            Some(config) => running::start(config, router, None),
-            None => {
-                let (config, simulator) =
-                    offline::config(&router, self.listen, &self.environment)?;
-                running::start(config, router, Some(simulator))
-            }
+        if let Some(config) = self.config.map_err(StartError::Config)? {
+            return running::start(config, router, None);
         }
+        let (config, simulator) = offline::config(&router, self.listen, &self.environment)?;
+        running::start(config, router, Some(simulator))
     }
 
     /// Runs until SIGTERM or Ctrl-C; says on stdout what runs where, and logs to stderr (`CALLBOARD_LOG` sets
@@ -130,11 +126,12 @@ impl Callboard {
 pub(crate) fn init_logging(environment: &dyn Environment) {
     let filter = environment
         .get("CALLBOARD_LOG")
-        .unwrap_or_else(|| "info".to_owned());
+        .unwrap_or_else(|| "info,actix_server=warn".to_owned());
     let filter = tracing_subscriber::EnvFilter::new(filter);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .try_init()
         .ok();

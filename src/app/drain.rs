@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::running::{Cast, Ended, Running, StartError};
 use super::Callboard;
+use super::running::{Cast, Ended, Running, StartError};
 use crate::base::limits::{CLOSE_WITHIN, DRAIN_WITHIN};
 use crate::bot::route::Matcher;
 use crate::dispatch::inbox;
@@ -27,7 +27,10 @@ const STORE_FAILED: u8 = 4;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Ends the process: what runs is ahead of the disk, so nothing may be acked any more.
-#[expect(clippy::exit, reason = "there is no going on, and no unwinding through other threads")]
+#[expect(
+    clippy::exit,
+    reason = "there is no going on, and no unwinding through other threads"
+)]
 pub(super) fn end_for_store(error: &store::Error) {
     tracing::error!(%error, "the store can't be written, so the process ends at once; nothing acked is lost: mend the disk and start again");
     std::process::exit(i32::from(STORE_FAILED));
@@ -51,7 +54,11 @@ pub(super) async fn drain(cast: &Cast) -> Ended {
     while connections(cast).await > 0 && cast.clock.now() < until {
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    if left == 0 { Ended::Settled } else { Ended::Left(left) }
+    if left == 0 {
+        Ended::Settled
+    } else {
+        Ended::Left(left)
+    }
 }
 
 async fn unsettled(cast: &Cast) -> usize {
@@ -109,7 +116,9 @@ async fn run_until_signal(callboard: Callboard) -> ExitCode {
             ExitCode::SUCCESS
         }
         Ended::Left(left) => {
-            say(&format!("stopped; {left} left in the store for the next start"));
+            say(&format!(
+                "stopped; {left} left in the store for the next start"
+            ));
             ExitCode::from(LEFT)
         }
     }
@@ -131,14 +140,21 @@ fn say(line: &str) {
 fn announce(running: &Running) {
     say("Callboard");
     match running.simulator() {
-        Some(simulator) => say(&format!("  page       {}   (a simulated Slack: no token is set)", simulator.page_url())),
+        Some(simulator) => say(&format!(
+            "  page       {}   (a simulated Slack: no token is set)",
+            simulator.page_url()
+        )),
         None => say("  Slack      as configured"),
     }
     let store = std::path::absolute(running.store()).unwrap_or_else(|_| running.store().to_owned());
     say(&format!("  store      {}", store.display()));
     for handler in running.router().handlers() {
         let routes: Vec<&str> = handler.matchers.iter().map(Matcher::label).collect();
-        say(&format!("  handler    {}: {}", handler.name, routes.join(", ")));
+        say(&format!(
+            "  handler    {}: {}",
+            handler.name,
+            routes.join(", ")
+        ));
     }
 }
 
@@ -166,8 +182,13 @@ fn say_standing(running: &Running, name: &str, standing: &Standing) {
     match standing {
         Standing::Up => {
             let app = transport.map(|line| line.app.clone());
-            let teams = app.map(|app| running.installs().team_names(&app)).unwrap_or_default();
-            say(&format!("  connected  {name} ({how}: {})", teams.join(", ")));
+            let teams = app
+                .map(|app| running.installs().team_names(&app))
+                .unwrap_or_default();
+            say(&format!(
+                "  connected  {name} ({how}: {})",
+                teams.join(", ")
+            ));
         }
         Standing::Down(why) if why == "connecting" => {}
         Standing::Down(why) => say(&format!("  lost       {name} ({how}): {why}; trying again")),

@@ -259,7 +259,8 @@ impl Stage {
                     outbox: entrance.clone(),
                     clock: self.clock,
                 };
-                let inbox = arbiters.on_shard(shard, move |context| InboxShell::new(parts, context));
+                let inbox =
+                    arbiters.on_shard(shard, move |context| InboxShell::new(parts, context));
                 WayBack::new(inbox)
             })
             .collect();
@@ -314,7 +315,11 @@ fn hand_out(recovered: Recovered, shards: &[WayBack<InboxShell>]) {
     }
     let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
     if rows + calls > 0 {
-        tracing::info!(deliveries = rows, calls, "an earlier run left work; it goes on");
+        tracing::info!(
+            deliveries = rows,
+            calls,
+            "an earlier run left work; it goes on"
+        );
     }
     for (shard, part) in shards.iter().zip(parts) {
         shard.send(part);

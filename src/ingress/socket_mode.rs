@@ -128,7 +128,7 @@ mod tests {
             "unknown of_next_year",
         );
         check(r#"{"type":"events_api","payload":{}}"#, "unreadable");
-        check("[]", "unreadable");
+        check("7", "unreadable");
         check("{", "unreadable");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture,
+};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tracing::Instrument;

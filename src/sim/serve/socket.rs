@@ -25,7 +25,7 @@ const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// How often Slack pings.
 const PING_EVERY: Duration = Duration::from_secs(10);
 /// A client that was silent for so long, pongs included, is cut.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+const SILENCE_MAX: Duration = Duration::from_mins(1);
 /// How long a client may take to answer a close frame.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
