@@ -13,8 +13,6 @@ use super::record::{By, SocketId};
 use super::serve::Cutter;
 use crate::base::clock::{Clock, Instant};
 
-/// Frames that may wait for one socket; one more cuts it (`queue_full` in the record).
-pub(super) const SOCKET_QUEUE_FRAMES_MAX: usize = 4096;
 /// Frames that may wait for one viewer of the page; it is then told `lagged`.
 const LIVE_QUEUE_FRAMES_MAX: usize = 1024;
 
@@ -44,6 +42,8 @@ pub(super) struct Hub {
     clock: Clock,
     started: Instant,
     live: broadcast::Sender<Arc<str>>,
+    /// Frames that may wait for one socket; one more cuts it (`queue_full` in the record).
+    queue_frames_max: usize,
 }
 
 impl std::fmt::Debug for Hub {
@@ -53,7 +53,12 @@ impl std::fmt::Debug for Hub {
 }
 
 impl Hub {
-    pub(super) fn new(clock: Clock, started: Instant, setup: Setup) -> Self {
+    pub(super) fn new(
+        clock: Clock,
+        started: Instant,
+        queue_frames_max: usize,
+        setup: Setup,
+    ) -> Self {
         Self {
             core: Mutex::new(Core {
                 machine: Machine::new(setup),
@@ -63,6 +68,7 @@ impl Hub {
             wake: Condvar::new(),
             clock,
             started,
+            queue_frames_max: queue_frames_max.max(2),
             live: broadcast::channel(LIVE_QUEUE_FRAMES_MAX).0,
         }
     }
@@ -85,7 +91,7 @@ impl Hub {
         let mut core = self.lock();
         let due_before = core.machine.next_due_us();
         let opened = input(core.machine.at(self.now_us()));
-        let (queue, frames) = mpsc::channel(SOCKET_QUEUE_FRAMES_MAX);
+        let (queue, frames) = mpsc::channel(self.queue_frames_max);
         if let Ok(socket) = opened {
             core.lines.insert(socket, Line { queue, cutter });
         }
@@ -94,11 +100,13 @@ impl Hub {
     }
 
     /// The socket's actor is gone.
-    pub(super) fn ended(&self, socket: SocketId, by: By, code: Option<u16>, why: &str) {
+    pub(super) fn ended(&self, socket: SocketId, by: By, status: Option<u16>, why: &str) {
         let mut core = self.lock();
         core.lines.remove(&socket);
         let due_before = core.machine.next_due_us();
-        core.machine.at(self.now_us()).ended(socket, by, code, why);
+        core.machine
+            .at(self.now_us())
+            .ended(socket, by, status, why);
         self.let_out(&mut core, due_before);
     }
 
@@ -167,7 +175,7 @@ impl Hub {
     fn let_one_out(&self, core: &mut Core, out: Out) {
         match out {
             Out::Frame(socket, text) => core.queue(socket, ToSocket::Text(text)),
-            Out::Close(socket, code, why) => core.queue(socket, ToSocket::Close(code, why)),
+            Out::Close(socket, status, why) => core.queue(socket, ToSocket::Close(status, why)),
             Out::Cut(socket) => {
                 if let Some(cutter) = core.lines.remove(&socket).and_then(|line| line.cutter) {
                     cutter.cut();

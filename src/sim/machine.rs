@@ -22,7 +22,7 @@ use super::record::{Entry, SocketId, What};
 use super::ticket::Tickets;
 use super::world::World;
 use crate::base::rng::Rng;
-use crate::slack::id::{AppId, ChannelId, Ts};
+use crate::slack::id::{AppId, ChannelId, TeamId, Ts};
 
 pub(crate) use command::{Hook, Run};
 pub(crate) use event::Parcel;
@@ -86,7 +86,7 @@ pub(crate) struct Machine {
     book: Book<Parcel>,
     sockets: HashMap<SocketId, Socket>,
     last_socket: SocketId,
-    by_app: HashMap<AppId, socket::Stage>,
+    stages: HashMap<(AppId, Option<TeamId>), socket::Stage>,
     hooks: HashMap<String, Hook>,
     record: Vec<Arc<Entry>>,
     outs: Vec<Out>,
@@ -109,7 +109,7 @@ impl Machine {
             book: Book::new(setup.terms),
             sockets: HashMap::new(),
             last_socket: 0,
-            by_app: HashMap::new(),
+            stages: HashMap::new(),
             hooks: HashMap::new(),
             record: Vec::new(),
             outs: Vec::new(),
@@ -214,9 +214,12 @@ impl Machine {
     pub(crate) fn apps_json(&self) -> Value {
         let apps = self.world.apps().iter().map(|app| {
             let teams: Vec<_> = app.installs.iter().map(|install| &install.team).collect();
-            let sockets = self.by_app.get(&app.id).map_or(0, socket::Stage::len);
+            let sockets = self.sockets.values().filter(|it| it.app == app.id).count();
             json!({"name": app.name, "id": app.id, "transport": app.transport, "teams": teams, "sockets": sockets})
         });
         apps.collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

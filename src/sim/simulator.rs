@@ -40,6 +40,9 @@ pub struct Options {
     pub time_scale: f64,
     /// Threads that serve sockets and requests.
     pub workers: usize,
+    /// Frames that may wait for one socket. One more cuts it (`queue_full` in the record), since a client
+    /// that does not read must not fill the memory.
+    pub queue_frames_max: usize,
     /// Makes envelope ids and tickets repeatable; from the system when absent.
     pub seed: Option<u64>,
 }
@@ -53,6 +56,7 @@ impl Default for Options {
             ack_deadline: Duration::from_secs(3),
             time_scale: 1.0,
             workers: 2,
+            queue_frames_max: 16_384,
             seed: None,
         }
     }
@@ -117,8 +121,13 @@ pub fn start(options: Options) -> io::Result<Simulator> {
             .seed
             .unwrap_or_else(|| Rng::from_system().next_u64()),
     };
-    let hub = Arc::new(Hub::new(clock, clock.now(), setup));
-    let (tell_served, served) = mpsc::sync_channel(1);
+    let hub = Arc::new(Hub::new(
+        clock,
+        clock.now(),
+        options.queue_frames_max,
+        setup,
+    ));
+    let (tell_handle, handles) = mpsc::sync_channel(1);
     let (tell_ended, ended) = mpsc::sync_channel(2);
     let timer = {
         let (hub, tell_ended) = (Arc::clone(&hub), tell_ended.clone());
@@ -132,13 +141,13 @@ pub fn start(options: Options) -> io::Result<Simulator> {
     let server = {
         let hub = Arc::clone(&hub);
         thread::Builder::new().name("sim".into()).spawn(move || {
-            actix_rt::System::new().block_on(run(hub, listener, options.workers, tell_served));
+            actix_rt::System::new().block_on(run(hub, listener, options.workers, tell_handle));
             tell_ended.send(()).ok();
         })
     };
     let started = server.and_then(|server| {
         let gone = || io::Error::other("the simulator's thread ended before it served");
-        let handle = served.recv().map_err(|_gone| gone())??;
+        let handle = handles.recv().map_err(|_gone| gone())??;
         Ok((server, handle))
     });
     let (server, handle) = started.inspect_err(|_| hub.stop())?;
@@ -155,14 +164,14 @@ async fn run(
     hub: Arc<Hub>,
     listener: TcpListener,
     workers: usize,
-    tell_served: mpsc::SyncSender<io::Result<ServerHandle>>,
+    tell_handle: mpsc::SyncSender<io::Result<ServerHandle>>,
 ) {
     match serve::server(hub, listener, workers) {
         Ok(server) => {
-            drop(tell_served.send(Ok(server.handle())));
+            drop(tell_handle.send(Ok(server.handle())));
             drop(server.await);
         }
-        Err(error) => drop(tell_served.send(Err(error))),
+        Err(error) => drop(tell_handle.send(Err(error))),
     }
 }
 
@@ -298,10 +307,10 @@ fn app_json(app: &App) -> Value {
         .iter()
         .map(|install| (install.team.to_string(), json!(install.token)))
         .collect();
-    let commands: Vec<_> = app.commands.iter().map(|it| &it.command).collect();
+    let commands: Vec<_> = app.commands.iter().map(|it| &it.name).collect();
     let mut shape = json!({"name": app.name, "id": app.id, "transport": app.transport,
         "bot_tokens": tokens, "commands": commands});
-    if let (Some(token), Some(fields)) = (&app.app_token, shape.as_object_mut()) {
+    if let (Some(token), Some(fields)) = (&app.level_token, shape.as_object_mut()) {
         fields.insert("app_token".to_owned(), json!(token));
     }
     shape

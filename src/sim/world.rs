@@ -92,7 +92,8 @@ impl Channel {
 /// A slash command that an app answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Command {
-    pub(crate) command: String,
+    /// With its slash.
+    pub(crate) name: String,
     pub(crate) usage_hint: String,
     pub(crate) description: String,
 }
@@ -112,9 +113,18 @@ pub(crate) struct App {
     pub(crate) id: AppId,
     pub(crate) name: String,
     pub(crate) transport: Transport,
-    pub(crate) app_token: Option<String>,
+    /// The app-level token; only Socket Mode apps have one.
+    pub(crate) level_token: Option<String>,
     pub(crate) commands: Vec<Command>,
     pub(crate) installs: Vec<Install>,
+    install_at: HashMap<TeamId, usize>,
+}
+
+impl App {
+    /// The app's install in a workspace.
+    pub(crate) fn install_in(&self, team: &TeamId) -> Option<&Install> {
+        self.installs.get(*self.install_at.get(team)?)
+    }
 }
 
 /// Whom a token speaks for.
@@ -223,8 +233,9 @@ impl World {
     /// Adds an app that is installed nowhere yet.
     pub fn app(&mut self, name: &str, transport: Transport) -> AppId {
         let id = AppId::new(format!("A{:08}", self.apps.len() + 1));
-        let app_token = (transport == Transport::Socket).then(|| format!("xapp-1-{id}-simulated"));
-        if let Some(token) = &app_token {
+        let level_token =
+            (transport == Transport::Socket).then(|| format!("xapp-1-{id}-simulated"));
+        if let Some(token) = &level_token {
             self.holders.insert(token.clone(), Holder::App(id.clone()));
         }
         self.app_at.insert(id.clone(), self.apps.len());
@@ -232,9 +243,10 @@ impl World {
             id: id.clone(),
             name: name.to_owned(),
             transport,
-            app_token,
+            level_token,
             commands: Vec::new(),
             installs: Vec::new(),
+            install_at: HashMap::new(),
         });
         id
     }
@@ -248,7 +260,7 @@ impl World {
         description: &str,
     ) -> Result<(), Unknown> {
         self.app_mut(app)?.commands.push(Command {
-            command: command.to_owned(),
+            name: command.to_owned(),
             usage_hint: usage_hint.to_owned(),
             description: description.to_owned(),
         });
@@ -262,7 +274,7 @@ impl World {
         let app_number = self.app_at.get(app).map_or(0, |at| at + 1);
         let (name, known) = {
             let app = self.app_mut(app)?;
-            let known = app.installs.iter().find(|install| install.team == *team);
+            let known = app.install_in(team);
             (app.name.clone(), known.map(|install| install.token.clone()))
         };
         if let Some(token) = known {
@@ -274,7 +286,9 @@ impl World {
         let token = format!("xoxb-{team_number}-{app_number}-simulated");
         self.holders
             .insert(token.clone(), Holder::Bot(app.clone(), team.clone()));
-        self.app_mut(app)?.installs.push(Install {
+        let app = self.app_mut(app)?;
+        app.install_at.insert(team.clone(), app.installs.len());
+        app.installs.push(Install {
             team: team.clone(),
             user,
             bot,
@@ -354,8 +368,7 @@ impl World {
     }
 
     pub(crate) fn find_install(&self, app: &AppId, team: &TeamId) -> Option<&Install> {
-        let app = self.find_app(app)?;
-        app.installs.iter().find(|install| install.team == *team)
+        self.find_app(app)?.install_in(team)
     }
 
     pub(crate) fn holder(&self, token: &str) -> Option<&Holder> {

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn args(value: Value) -> Args {
+    fn args(value: &Value) -> Args {
         Args::new(value.as_object().cloned().unwrap()).0
     }
 
@@ -138,7 +138,7 @@ mod tests {
         let items: Vec<u32> = (0..7).collect();
         let (mut seen, mut next) = (Vec::new(), String::new());
         for _ in 0..4 {
-            let args = args(json!({"limit": 2, "cursor": next}));
+            let args = args(&json!({"limit": 2, "cursor": next}));
             let (page, cursor) = args.page(&items, 100, 1000).unwrap();
             seen.extend_from_slice(page);
             next = cursor;
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn bad_limits_and_cursors_are_refused() {
         let items = [1];
-        let refused = |value| args(value).page(&items, 1, 1).unwrap_err();
+        let refused = |value: Value| args(&value).page(&items, 1, 1).unwrap_err();
         assert_eq!(refused(json!({"limit": "many"})), "invalid_limit");
         assert_eq!(refused(json!({"cursor": "junk"})), "invalid_cursor");
         assert_eq!(refused(json!({"cursor": "next:9="})), "invalid_cursor");

@@ -22,7 +22,7 @@ fn stand() -> Stand {
     let channel = world.channel(&team, "general", "").unwrap();
     let app = world.app("callboard", Transport::Socket);
     let bot = world.install(&app, &team).unwrap();
-    let app_token = world.find_app(&app).unwrap().app_token.clone().unwrap();
+    let app_token = world.find_app(&app).unwrap().level_token.clone().unwrap();
     let machine = Machine::new(Setup {
         world,
         root: "http://127.0.0.1:1".into(),
@@ -44,7 +44,7 @@ fn stand() -> Stand {
 }
 
 impl Stand {
-    fn raw(&mut self, method: &str, token: Option<&str>, args: Value) -> Answer {
+    fn raw(&mut self, method: &str, token: Option<&str>, args: &Value) -> Answer {
         self.machine.call(&Call {
             method: method.to_owned(),
             is_get: false,
@@ -54,9 +54,10 @@ impl Stand {
         })
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads better at the call")]
     fn call(&mut self, method: &str, args: Value) -> Value {
         let bot = self.bot.clone();
-        match self.raw(method, Some(&bot), args).body {
+        match self.raw(method, Some(&bot), &args).body {
             Body::Json(body) => body,
             other => panic!("{other:?}"),
         }
@@ -90,7 +91,7 @@ fn the_kind_of_token_decides() {
         ("rtm.connect", Some(bot.as_str()), "not_allowed_token_type"),
         ("chat.sing", Some(bot.as_str()), "unknown_method"),
     ] {
-        let answer = stand.raw(method, token, json!({}));
+        let answer = stand.raw(method, token, &json!({}));
         assert_eq!(answer.status, 200);
         assert_eq!(
             answer.body,
@@ -185,9 +186,9 @@ fn faults_refuse_or_hide_a_call_and_the_record_tells() {
         .faults
         .plan("chat.postMessage", Fault::CutAfter, 1);
     let args = json!({"channel": "general", "text": "hi", "token": "secret"});
-    let limited = stand.raw("chat.postMessage", Some(&bot), args.clone());
+    let limited = stand.raw("chat.postMessage", Some(&bot), &args);
     assert_eq!((limited.status, limited.retry_after_s), (429, Some(7)));
-    let cut = stand.raw("chat.postMessage", Some(&bot), args);
+    let cut = stand.raw("chat.postMessage", Some(&bot), &args);
     assert_eq!(cut.body, Body::Cut);
     let record = stand.machine.record_since(0);
     let calls: Vec<_> = record

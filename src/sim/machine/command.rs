@@ -46,8 +46,8 @@ impl Machine {
         self.check_place(team, channel, user)?;
         let answers = |app: &&App| {
             app.transport == Transport::Socket
-                && app.commands.iter().any(|known| known.command == command)
-                && app.installs.iter().any(|install| install.team == *team)
+                && app.commands.iter().any(|known| known.name == command)
+                && app.install_in(team).is_some()
         };
         let Some(app) = self.world.apps().iter().rev().find(answers) else {
             let detail = format!("no app in workspace `{team}` has the command `{command}`");

@@ -27,8 +27,8 @@ impl Machine {
 
     pub(super) fn open_rtm(
         &mut self,
-        app: AppId,
-        team: TeamId,
+        app: &AppId,
+        team: &TeamId,
         backlog: Vec<(Value, Arc<str>)>,
     ) -> SocketId {
         self.last_socket += 1;
@@ -36,7 +36,7 @@ impl Machine {
         self.push(socket, &json!({"type": "hello"}));
         self.register(socket, app.clone(), Some(team.clone()));
         for (frame, text) in backlog {
-            self.rtm_send(socket, &app, &team, frame, text);
+            self.rtm_send(socket, app, team, frame, text);
         }
         socket
     }
@@ -59,15 +59,10 @@ impl Machine {
                 backlog.push((frame.clone(), Arc::clone(&text)));
             }
         }
-        let sockets = self
-            .by_app
-            .get(app)
-            .map_or(&[][..], |stage| stage.sockets());
-        for socket in sockets.to_vec() {
-            let is_here = |it: &super::Socket| it.team.as_ref() == Some(team);
-            if self.sockets.get(&socket).is_some_and(is_here) {
-                self.rtm_send(socket, app, team, frame.clone(), Arc::clone(&text));
-            }
+        let stage = self.stages.get(&(app.clone(), Some(team.clone())));
+        let sockets = stage.map_or(&[][..], |stage| stage.sockets()).to_vec();
+        for socket in sockets {
+            self.rtm_send(socket, app, team, frame.clone(), Arc::clone(&text));
         }
     }
 

@@ -40,7 +40,7 @@ pub(crate) struct Socket {
     is_leaving: bool,
 }
 
-/// An app's open sockets.
+/// The open sockets of an app (Socket Mode) or of an app in a workspace (RTM).
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     sockets: Vec<SocketId>,
@@ -81,7 +81,7 @@ impl Machine {
         });
         match opens {
             Ok(Opens::Link(app)) => Ok(self.open_link(app)),
-            Ok(Opens::Rtm { app, team, backlog }) => Ok(self.open_rtm(app, team, backlog)),
+            Ok(Opens::Rtm { app, team, backlog }) => Ok(self.open_rtm(&app, &team, backlog)),
             Err(refused) => {
                 let why = match refused {
                     Refused::Unknown => "unknown_ticket",
@@ -99,7 +99,8 @@ impl Machine {
     fn open_link(&mut self, app: AppId) -> SocketId {
         self.last_socket += 1;
         let socket = self.last_socket;
-        let open = self.by_app.get(&app).map_or(0, Stage::len);
+        let stage = self.stages.get(&(app.clone(), None));
+        let open = stage.map_or(0, Stage::len);
         if open >= SOCKETS_PER_APP_MAX {
             let why = "too_many_websockets";
             self.push(socket, &disconnect_frame(why));
@@ -120,17 +121,10 @@ impl Machine {
     }
 
     pub(super) fn register(&mut self, socket: SocketId, app: AppId, team: Option<TeamId>) {
-        let stage = self.by_app.entry(app.clone()).or_default();
+        let key = (app.clone(), team.clone());
+        let stage = self.stages.entry(key).or_default();
         stage.sockets.push(socket);
-        let all = stage.len();
-        let same_team = |id: &&SocketId| {
-            let other = self.sockets.get(id);
-            other.is_some_and(|other| other.team == team)
-        };
-        let open = match team {
-            None => all,
-            Some(_) => 1 + stage.sockets.iter().filter(same_team).count(),
-        };
+        let open = stage.len();
         self.sockets.insert(
             socket,
             Socket {
@@ -158,7 +152,7 @@ impl Machine {
 
     /// The socket whose turn it is.
     pub(super) fn next_socket(&mut self, app: &AppId) -> Option<SocketId> {
-        let stage = self.by_app.get_mut(app)?;
+        let stage = self.stages.get_mut(&(app.clone(), None))?;
         stage.turn = stage.turn.wrapping_add(1);
         let sockets = &self.sockets;
         let stays = |id: &&SocketId| sockets.get(id).is_some_and(|socket| !socket.is_leaving);
@@ -176,6 +170,8 @@ impl Machine {
         let Some(found) = self.sockets.get(&socket).cloned() else {
             return self.ignore(socket, "after_close");
         };
+        // An ack that comes after its deadline is late, even if the timer has not come round to it yet.
+        self.tick();
         let is_rtm = found.team.is_some();
         let bytes_max = if is_rtm {
             RTM_FRAME_BYTES_MAX
@@ -217,7 +213,8 @@ impl Machine {
         let Some(found) = self.sockets.remove(&socket) else {
             return;
         };
-        if let Some(stage) = self.by_app.get_mut(&found.app) {
+        let key = (found.app.clone(), found.team.clone());
+        if let Some(stage) = self.stages.get_mut(&key) {
             stage.sockets.retain(|id| *id != socket);
         }
         let unacked = self.book.outstanding_on(socket);
@@ -238,21 +235,21 @@ impl Machine {
         self.ended(socket, By::Simulator, None, why);
     }
 
-    fn sockets_of(&self, app: &AppId, team: Option<&TeamId>) -> Vec<SocketId> {
-        let ids = self.by_app.get(app).map_or(&[][..], Stage::sockets);
-        let fits = |id: &&SocketId| {
-            let socket = self.sockets.get(id);
-            team.is_none() || socket.is_some_and(|socket| socket.team.as_ref() == team)
-        };
-        ids.iter().filter(fits).copied().collect()
+    /// The open sockets that fit, in the order of their opening.
+    fn sockets_where(&self, fits: impl Fn(&Socket) -> bool) -> Vec<(SocketId, AppId)> {
+        let found = self.sockets.iter().filter(|(_, socket)| fits(socket));
+        let mut found: Vec<_> = found
+            .map(|(id, socket)| (*id, socket.app.clone()))
+            .collect();
+        found.sort_unstable();
+        found
     }
 
     /// Sends `disconnect` on every Socket Mode socket of an app; `then_close` also closes them. Returns how
     /// many were told. After any reason but `warning` a socket gets new envelopes only while no other is there.
     pub(crate) fn disconnect(&mut self, app: &AppId, reason: &str, then_close: bool) -> usize {
-        let mut sockets = self.sockets_of(app, None);
-        sockets.retain(|id| self.sockets.get(id).is_some_and(|it| it.team.is_none()));
-        for socket in &sockets {
+        let sockets = self.sockets_where(|it| it.app == *app && it.team.is_none());
+        for (socket, app) in &sockets {
             self.push(*socket, &disconnect_frame(reason));
             self.say_farewell(*socket, app, reason, reason != "warning", then_close);
         }
@@ -261,11 +258,7 @@ impl Machine {
 
     /// Sends `goodbye` on every RTM socket of a workspace and closes it. Returns how many were told.
     pub(crate) fn goodbye(&mut self, team: &TeamId) -> usize {
-        let of_team = |(id, it): (&SocketId, &Socket)| {
-            (it.team.as_ref() == Some(team)).then(|| (*id, it.app.clone()))
-        };
-        let mut sockets: Vec<_> = self.sockets.iter().filter_map(of_team).collect();
-        sockets.sort_unstable();
+        let sockets = self.sockets_where(|it| it.team.as_ref() == Some(team));
         for (socket, app) in &sockets {
             self.push(*socket, &json!({"type": "goodbye"}));
             self.say_farewell(*socket, app, "goodbye", true, true);
@@ -297,8 +290,8 @@ impl Machine {
 
     /// Cuts every socket of an app without a close frame. Returns how many there were.
     pub(crate) fn drop_sockets(&mut self, app: &AppId) -> usize {
-        let sockets = self.sockets_of(app, None);
-        for socket in &sockets {
+        let sockets = self.sockets_where(|it| it.app == *app);
+        for (socket, _) in &sockets {
             self.cut(*socket, "asked");
         }
         sockets.len()

@@ -1,7 +1,7 @@
 //! The page and its own small API under `/_sim/`.
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,8 +20,15 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         let response = HttpResponse::BadRequest().json(body);
         actix_web::error::InternalError::from_response(error, response).into()
     });
+    let query = web::QueryConfig::default().error_handler(|error, _| {
+        let body = json!({"ok": false, "error": "invalid_query", "detail": error.to_string()});
+        let response = HttpResponse::BadRequest().json(body);
+        actix_web::error::InternalError::from_response(error, response).into()
+    });
     config
         .app_data(json)
+        .app_data(query)
+        .default_service(web::to(nothing_here))
         .route("/", web::get().to(index))
         .route("/page.css", web::get().to(style))
         .route("/{name}.js", web::get().to(script))
@@ -40,6 +47,12 @@ fn file(kind: &'static str, text: &'static str) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-cache"));
     response.content_type(kind).body(text)
+}
+
+async fn nothing_here(request: HttpRequest) -> HttpResponse {
+    let detail = format!("nothing answers {} {}", request.method(), request.path());
+    let body = json!({"ok": false, "error": "not_found", "detail": detail});
+    HttpResponse::NotFound().json(body)
 }
 
 async fn index() -> HttpResponse {
@@ -110,14 +123,11 @@ fn team_json(machine: &Machine, team: &crate::sim::world::Team) -> Value {
     let channels = team.channels.iter().map(|channel| {
         json!({"id": channel.id, "name": channel.name, "topic": channel.topic, "members": channel.members})
     });
-    let here = machine
-        .world
-        .apps()
-        .iter()
-        .filter(|app| app.installs.iter().any(|install| install.team == team.id));
+    let apps = machine.world.apps().iter();
+    let here = apps.filter(|app| app.install_in(&team.id).is_some());
     let commands = here.flat_map(|app| {
         app.commands.iter().map(|command| {
-            json!({"command": command.command, "usage_hint": command.usage_hint,
+            json!({"command": command.name, "usage_hint": command.usage_hint,
                 "description": command.description, "app": app.name})
         })
     });

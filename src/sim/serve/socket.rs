@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::Cutter;
 use crate::base::clock::{Clock, Instant};
-use crate::sim::hub::{Hub, SOCKET_QUEUE_FRAMES_MAX, ToSocket};
+use crate::sim::hub::{Hub, ToSocket};
 use crate::sim::record::{By, SocketId};
 use crate::sim::ticket::Refused;
 use crate::sim::world::Transport;
@@ -181,8 +181,12 @@ impl StreamHandler<ToSocket> for Socket {
         }
     }
 
-    /// The hub let go of this socket: it was closed or cut, and that has its own end.
-    fn finished(&mut self, _: &mut Context) {}
+    /// The hub let go of this socket. A close frame that was sent has its own end.
+    fn finished(&mut self, context: &mut Context) {
+        if !self.is_closing {
+            context.stop();
+        }
+    }
 }
 
 impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
@@ -202,6 +206,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
                 self.hub
                     .with(|machine| machine.too_large(id, FRAME_BYTES_MAX));
             }
+            Err(ws::ProtocolError::Io(_)) => context.stop(),
             Err(_) => {
                 self.hub.with(|machine| machine.cut(id, "protocol_error"));
                 context.stop();
@@ -209,8 +214,3 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
         }
     }
 }
-
-const _: () = assert!(
-    SOCKET_QUEUE_FRAMES_MAX > 1,
-    "hello and a disconnect must fit"
-);
