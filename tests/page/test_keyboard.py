@@ -4,7 +4,7 @@ import unittest
 
 from page.browser import Browser
 from selenium.webdriver.common.keys import Keys
-from simulator import Bot, Simulator
+from sim_process import Bot, Simulator
 
 
 class Keyboard(unittest.TestCase):

@@ -6,7 +6,7 @@ another. The judge is the simulator's record.
 
 import unittest
 
-from simulator import Bot, Simulator, wait_for
+from sim_process import Bot, Simulator, wait_for
 
 
 class Peer:

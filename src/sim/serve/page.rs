@@ -285,3 +285,22 @@ async fn fault(plan: web::Json<Plan>, hub: web::Data<Hub>) -> HttpResponse {
     hub.with(|machine| machine.faults.plan(&method, fault, times));
     answer(Ok(json!({})))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_of_the_folder_is_served() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sim/page");
+        let mut there: Vec<String> = folder
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter_map(|name| name.strip_suffix(".js").map(str::to_owned))
+            .collect();
+        there.sort_unstable();
+        let served: Vec<&str> = SCRIPTS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(served, there);
+    }
+}
