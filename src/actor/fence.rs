@@ -31,6 +31,15 @@ pub async fn fenced<T>(within: Duration, work: impl Future<Output = T>) -> Resul
     }
 }
 
+/// Runs what an author wrote and can't be awaited; a panic in it is caught.
+///
+/// # Errors
+/// [`Broken::Panicked`].
+pub fn fenced_now<T>(work: impl FnOnce() -> T) -> Result<T, Broken> {
+    std::panic::catch_unwind(AssertUnwindSafe(work))
+        .map_err(|panic| Broken::Panicked(text_of(panic.as_ref())))
+}
+
 fn text_of(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()

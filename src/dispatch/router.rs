@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::actor::fence::fenced_now;
 use crate::bot::activation::Registration;
 use crate::bot::route::Matcher;
 use crate::flow::envelope::{Envelope, JobResult, Kind};
@@ -156,10 +157,18 @@ impl Router {
             .matchers
             .iter()
             .enumerate()
-            .find(|(_, matcher)| matcher.is_taken_by(envelope.kind, &envelope.subject))?;
+            .find(|(_, matcher)| is_taken(handler.name, matcher, envelope))?;
         let key = key_of(handler.name, matcher, envelope)?;
         Some(Target { key, route })
     }
+}
+
+/// A predicate is the author's: one that panics does not match, and takes nobody with it.
+fn is_taken(handler: &str, matcher: &Matcher, envelope: &Envelope) -> bool {
+    fenced_now(|| matcher.is_taken_by(envelope.kind, &envelope.subject)).unwrap_or_else(|error| {
+        tracing::error!(handler, route = matcher.label(), event = %envelope.id, %error, "a route's predicate failed");
+        false
+    })
 }
 
 fn key_of(handler: &str, matcher: &Matcher, envelope: &Envelope) -> Option<Key> {

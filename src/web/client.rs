@@ -152,7 +152,7 @@ fn judged(
     };
     if head.ok {
         if !head.warning.is_empty() {
-            tracing::debug!(%method, warning = %head.warning, "Slack warns");
+            tracing::debug!(%method, warning = %head.warning, "a warning of Slack's");
         }
         return Ok(Response { body });
     }

@@ -25,7 +25,7 @@ pub fn client() -> awc::Client {
     let tcp = Connector::new(Resolver::default()).service().map(
         |connection: Connection<Uri, actix_rt::net::TcpStream>| {
             if let Err(error) = connection.io_ref().set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY can't be set");
+                tracing::debug!(%error, "can't switch Nagle's algorithm off");
             }
             connection
         },

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tracing::Instrument;
 
 use super::machine::{Input, Machine, Output};
-use crate::actor::fence::fenced;
+use crate::actor::fence::{fenced, fenced_now};
 use crate::actor::port::{Admitted, WayBack};
 use crate::base::clock::Clock;
 use crate::base::limits::{EFFECTS_BYTES_MAX, EFFECTS_MAX, STATE_BYTES_MAX, TURN_WITHIN};
@@ -124,7 +124,14 @@ impl HandlerShell {
         context.spawn(read.map(|stored, shell, context| {
             let loaded = stored
                 .map_err(|error| error.to_string())
-                .and_then(|stored| shell.activation.load(stored).map_err(|error| told(&*error)));
+                .and_then(|stored| {
+                    // `Default`, `Deserialize` and `migrate` are the author's.
+                    let activation = &mut shell.activation;
+                    match fenced_now(|| activation.load(stored)) {
+                        Ok(loaded) => loaded.map_err(|error| told(&*error)),
+                        Err(broken) => Err(broken.to_string()),
+                    }
+                });
             match loaded {
                 Ok(()) => shell.step(Input::Loaded, context),
                 Err(error) => {
@@ -169,7 +176,11 @@ impl HandlerShell {
             match ended {
                 Ok(outcome) => shell.commit(slot, outcome, context),
                 Err(error) => {
-                    shell.activation.refuse();
+                    // Dropping a state runs the author's code too.
+                    let activation = &mut shell.activation;
+                    if let Err(broken) = fenced_now(|| activation.refuse()) {
+                        tracing::error!(key = %shell.key, %broken, "dropping a state failed");
+                    }
                     tracing::info!(key = %shell.key, attempt, %error, "a turn failed");
                     shell.step(Input::Failed(error), context);
                 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use tokio::sync::oneshot;
@@ -23,6 +24,9 @@ use crate::flow::gate::{Gate, Permit};
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
 use crate::store::{Durable, Queue, Reader, Record, RecoveredRow, Submission, Submitter, Unfolded};
+
+/// How long to wait before a failed read of the store is tried again.
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What an inbox is made of.
 #[derive(Debug)]
@@ -285,8 +289,12 @@ impl InboxShell {
         let read = async move { reader.rows(wanted).await }.into_actor(self);
         context.spawn(read.map(move |found, shell, context| match found {
             Ok(found) => shell.step(Input::RowsRead(key, rows, found), context),
-            // They are still on disk: the next start takes them up.
-            Err(error) => tracing::error!(%key, %error, "stored deliveries can't be read back"),
+            Err(error) => {
+                tracing::error!(%key, %error, "stored deliveries can't be read back; trying again");
+                context.run_later(READ_AGAIN_AFTER, |shell, context| {
+                    shell.read_rows(key, rows, context);
+                });
+            }
         }));
     }
 
@@ -306,7 +314,7 @@ impl InboxShell {
         let mut next = self.machine.next_tick();
         if !self.calls.is_empty() {
             // The outbox is full: look again soon.
-            let soon = self.parts.clock.now() + std::time::Duration::from_millis(10);
+            let soon = self.parts.clock.now() + Duration::from_millis(10);
             next = Some(next.map_or(soon, |at| at.min(soon)));
         }
         let Some(next) = next else {

@@ -1,3 +1,5 @@
+//! Reading what Slack sends, and what it is known by.
+
 use super::*;
 
 fn read(kind: Kind, payload: &str) -> Result<Envelope, Unreadable> {

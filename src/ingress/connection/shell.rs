@@ -240,7 +240,7 @@ impl ConnectionShell {
                 self.step(Input::Hello(generation), context);
             }
             Read::Disconnect(reason) => {
-                tracing::info!(connection = %self.parts.line.name, generation, %reason, "Slack asks to reconnect");
+                tracing::info!(connection = %self.parts.line.name, generation, %reason, "asked to reconnect");
                 self.step(Input::Disconnect(generation, reason), context);
             }
             Read::Envelope {
@@ -281,7 +281,7 @@ impl ConnectionShell {
         match rtm::read(&frame) {
             Read::Hello => self.step(Input::Hello(generation), context),
             Read::Goodbye => {
-                tracing::info!(connection = %self.parts.line.name, generation, "Slack says goodbye");
+                tracing::info!(connection = %self.parts.line.name, generation, "told goodbye");
                 self.step(Input::Disconnect(generation, "goodbye".to_owned()), context);
             }
             Read::Event => {

@@ -1,3 +1,5 @@
+//! A connection through every kind of end.
+
 use super::*;
 use crate::base::clock::Clock;
 

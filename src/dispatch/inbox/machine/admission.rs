@@ -1,0 +1,226 @@
+//! What comes in: known or new, wanted or not, room or not; then to its actors.
+
+use std::sync::Arc;
+
+use super::{Consequence, Unnumbered};
+use super::{Event, Machine, Open, Output, Row, Seen, ephemeral};
+use crate::base::clock::Instant;
+use crate::base::limits::{ANSWER_WITHIN, KEY_MAILBOX_MAX, LAGGING_MAX, UNFINISHED_AFTER};
+use crate::dispatch::router::Target;
+use crate::flow::delivery::Delivery;
+use crate::flow::envelope::{Arrival, Envelope, Kind, Mark};
+use crate::store::Record;
+
+impl Machine {
+    pub(super) fn arrive(&mut self, now: Instant, arrival: Arrival, out: &mut Vec<Output>) {
+        let envelope = &arrival.envelope;
+        let Some(mark) = envelope.mark() else {
+            return self.admit(now, arrival, out);
+        };
+        match self.dedupe.get(mark) {
+            Some(Seen::Durable) => {
+                self.counted.duplicates += 1;
+                out.extend(arrival.ack.map(|ack| Output::Ack(ack, None)));
+            }
+            Some(Seen::Open(event)) => {
+                self.counted.duplicates += 1;
+                match self.events.get_mut(&event) {
+                    Some(event) => event.acks.extend(arrival.ack),
+                    // Open in the window and closed here: it is durable.
+                    None => out.extend(arrival.ack.map(|ack| Output::Ack(ack, None))),
+                }
+            }
+            None if arrival.is_retry && !self.dedupe.covers(envelope.happened_s) => {
+                let number = self.number();
+                self.checking.insert(number, arrival);
+                out.push(Output::ReadMark(number, mark));
+            }
+            None => self.admit(now, arrival, out),
+        }
+    }
+
+    pub(super) fn checked(
+        &mut self,
+        now: Instant,
+        number: u64,
+        is_known: bool,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(arrival) = self.checking.remove(&number) else {
+            return;
+        };
+        if let (true, Some(mark)) = (is_known, arrival.envelope.mark()) {
+            self.dedupe.put(now, mark, Seen::Durable);
+        }
+        // Another copy may have been admitted meanwhile; and this one is looked at as if it were no retry.
+        let arrival = Arrival {
+            is_retry: false,
+            ..arrival
+        };
+        self.arrive(now, arrival, out);
+    }
+
+    pub(super) fn admit(&mut self, now: Instant, arrival: Arrival, out: &mut Vec<Output>) {
+        let Arrival {
+            envelope,
+            ack,
+            permit,
+            is_retry: _,
+        } = arrival;
+        if self.is_stopped && ack.is_some() {
+            // Slack delivers it again; what it would not deliver again is still taken in, and stored.
+            self.counted.shed += 1;
+            return;
+        }
+        if self.is_own(&envelope) {
+            self.counted.own += 1;
+            out.extend(ack.map(|ack| Output::Ack(ack, None)));
+            return;
+        }
+        let targets = self.router.targets(&envelope);
+        if targets.is_empty() {
+            self.counted.unmatched += 1;
+            tracing::debug!(event = %envelope.id, name = %envelope.subject.name, "no handler has a route for this");
+            let answer = (envelope.kind == Kind::Command)
+                .then(|| {
+                    ephemeral(&format!(
+                        "No handler answers `{}` yet.",
+                        envelope.subject.name
+                    ))
+                })
+                .flatten();
+            out.extend(ack.map(|ack| Output::Ack(ack, answer)));
+            return;
+        }
+        if self.lagging >= LAGGING_MAX && envelope.kind != Kind::JobResult {
+            self.counted.shed += 1;
+            return;
+        }
+        self.counted.admitted += 1;
+        let (number, mark) = (self.number(), envelope.mark());
+        if let Some(mark) = mark {
+            self.dedupe.put(now, mark, Seen::Open(number));
+        }
+        self.events.insert(
+            number,
+            Event {
+                mark,
+                is_marked: false,
+                acks: ack.into_iter().collect(),
+                undurable: targets.len(),
+                open: targets.len(),
+                held_for: None,
+                _permit: permit,
+            },
+        );
+        let envelope = Arc::new(envelope);
+        for target in targets {
+            self.take_in(now, number, &envelope, target, out);
+        }
+    }
+
+    /// One delivery of an admitted event: to its actor, or to disk when the key's mailbox is full.
+    pub(super) fn take_in(
+        &mut self,
+        now: Instant,
+        event: u64,
+        envelope: &Arc<Envelope>,
+        target: Target,
+        out: &mut Vec<Output>,
+    ) {
+        let Target { key, route } = target;
+        let is_new = !self.residents.contains_key(&key);
+        let resident = self.residents.entry(key.clone()).or_default();
+        if resident.in_mailbox >= KEY_MAILBOX_MAX || !resident.lagging.is_empty() {
+            return self.lag(event, envelope, key, out);
+        }
+        let is_busy = resident.in_mailbox > 0;
+        resident.in_mailbox += 1;
+        let slot = self.number();
+        self.open.insert(
+            slot,
+            Open {
+                envelope: Arc::clone(envelope),
+                key: key.clone(),
+                event: Some(event),
+                row: Row::None,
+                is_late: false,
+                is_durable: false,
+                is_ended: false,
+                answer: None,
+            },
+        );
+        if envelope.kind.is_answered()
+            && let Some(event) = self.events.get_mut(&event)
+            && !event.acks.is_empty()
+        {
+            event.held_for = Some(slot);
+            self.held.push_back((now + ANSWER_WITHIN, slot));
+        }
+        let delivery = Delivery {
+            envelope: Arc::clone(envelope),
+            key,
+            slot,
+        };
+        out.push(Output::Deliver(delivery, route));
+        // What will not be committed at once is stored at once; an answer's row always is.
+        if is_new || is_busy || envelope.kind.is_answered() {
+            self.store_row(slot, out);
+        } else {
+            self.fresh.push_back((now + UNFINISHED_AFTER, slot));
+        }
+    }
+
+    /// Makes the delivery an unfinished row, so that its ack need not wait for its turn.
+    pub(super) fn store_row(&mut self, slot: u64, out: &mut Vec<Output>) {
+        let Some(open) = self.open.get_mut(&slot) else {
+            return;
+        };
+        // A row after its own commit would be unfinished for ever.
+        if open.row != Row::None || open.is_ended {
+            return;
+        }
+        open.row = Row::Submitted;
+        let event = open.event;
+        let is_held = event
+            .and_then(|event| self.events.get(&event))
+            .is_some_and(|event| event.held_for.is_some());
+        let record = Record::Row {
+            envelope: Arc::clone(&open.envelope),
+            key: open.key.clone(),
+            is_held,
+        };
+        let mark = event.and_then(|event| self.take_mark(event));
+        out.push(Output::Submit(record, mark));
+        self.unnumbered.push_back(Unnumbered {
+            consequence: Consequence::Stored(slot),
+            row_of: Some(slot),
+            lags_for: None,
+        });
+    }
+
+    /// The event's mark, for the first of its records.
+    pub(super) fn take_mark(&mut self, event: u64) -> Option<Mark> {
+        let event = self.events.get_mut(&event)?;
+        if std::mem::replace(&mut event.is_marked, true) {
+            return None;
+        }
+        event.mark
+    }
+
+    /// The app's own posts are not for its handlers; its joins and leaves are.
+    pub(super) fn is_own(&self, envelope: &Envelope) -> bool {
+        let subject = &envelope.subject;
+        matches!(envelope.kind, Kind::Event | Kind::RtmEvent)
+            && !matches!(
+                subject.name.as_str(),
+                "member_joined_channel" | "member_left_channel"
+            )
+            && self.installs.is_own(
+                &envelope.app,
+                &envelope.team,
+                subject.user.as_str(),
+                &subject.bot,
+            )
+    }
+}

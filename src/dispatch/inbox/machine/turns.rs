@@ -1,0 +1,135 @@
+//! What handlers give back: commits, dead letters, answers in time and late.
+
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::{Consequence, Machine, Output, ephemeral};
+use crate::base::limits::ACK_FRAME_BYTES_MAX;
+use crate::bot::activation::Outcome;
+use crate::dispatch::handler::TurnResult;
+use crate::flow::effect::{Call, Effect};
+use crate::flow::envelope::Envelope;
+use crate::slack::event::Command;
+use crate::store::Record;
+
+impl Machine {
+    pub(super) fn end_turn(&mut self, slot: u64, result: TurnResult, out: &mut Vec<Output>) {
+        let Some(open) = self.open.get_mut(&slot) else {
+            return;
+        };
+        let event = open.event;
+        open.is_ended = true;
+        let record = match result {
+            TurnResult::Commit(outcome) => {
+                self.counted.committed += 1;
+                self.turn_record(slot, outcome)
+            }
+            TurnResult::GiveUp(error) => {
+                self.counted.dead += 1;
+                open.answer = ephemeral("Sorry, that did not work.");
+                Some((
+                    Record::DeadDelivery {
+                        row: open.row.seq(),
+                        key: open.key.clone(),
+                        envelope: Arc::clone(&open.envelope),
+                        error,
+                    },
+                    Vec::new(),
+                ))
+            }
+        };
+        let Some((record, effects)) = record else {
+            return;
+        };
+        let mark = event.and_then(|event| self.take_mark(event));
+        self.submit(record, mark, Consequence::Settled(slot, effects), out);
+        self.leave_mailbox(slot, out);
+    }
+
+    /// The record of a turn, and what is to be done once it is durable.
+    pub(super) fn turn_record(
+        &mut self,
+        slot: u64,
+        outcome: Outcome,
+    ) -> Option<(Record, Vec<Effect>)> {
+        let open = self.open.get_mut(&slot)?;
+        let Outcome {
+            state,
+            version,
+            mut effects,
+            answer,
+        } = outcome;
+        let is_held = open
+            .event
+            .and_then(|event| self.events.get(&event))
+            .is_some_and(|event| event.held_for.is_some());
+        let fits = answer
+            .as_ref()
+            .is_none_or(|answer| answer.get().len() + 128 <= ACK_FRAME_BYTES_MAX);
+        if open.envelope.kind.is_answered() && (open.is_late || !is_held || !fits) {
+            effects.extend(answer.and_then(|answer| late_answer(&open.envelope, &answer)));
+        } else {
+            open.answer = answer;
+        }
+        let record = Record::Turn {
+            delivery: open.id(),
+            row: open.row.seq(),
+            key: open.key.clone(),
+            app: open.envelope.app.clone(),
+            team: open.envelope.team.clone(),
+            version,
+            state,
+            effects: effects.clone(),
+        };
+        Some((record, effects))
+    }
+
+    pub(super) fn leave_mailbox(&mut self, slot: u64, out: &mut Vec<Output>) {
+        let Some(open) = self.open.get(&slot) else {
+            return;
+        };
+        let key = open.key.clone();
+        if let Some(resident) = self.residents.get_mut(&key) {
+            resident.in_mailbox = resident.in_mailbox.saturating_sub(1);
+        }
+        self.read_lagging(&key, out);
+    }
+
+    /// The answer did not come in time: the ack goes without it, once that is on record.
+    pub(super) fn release_late(&mut self, slot: u64, out: &mut Vec<Output>) {
+        let Some(open) = self.open.get_mut(&slot) else {
+            return;
+        };
+        let Some(number) = open.event.filter(|_| !open.is_ended) else {
+            // Its answer is on its way, and goes out with its commit.
+            return;
+        };
+        let Some(row) = open.row.seq() else {
+            return;
+        };
+        open.is_late = true;
+        if let Some(event) = self.events.get_mut(&number) {
+            event.held_for = None;
+        }
+        self.submit(
+            Record::Release { row },
+            None,
+            Consequence::Released(number),
+            out,
+        );
+    }
+}
+
+/// The answer as a post to the `response_url`, where there is one.
+fn late_answer(envelope: &Envelope, answer: &RawValue) -> Option<Effect> {
+    let command: Command = serde_json::from_slice(&envelope.payload).ok()?;
+    if command.response_url.is_empty() {
+        return None;
+    }
+    Some(Effect::Call(Call {
+        method: command.response_url,
+        args: serde_json::from_str(answer.get()).ok()?,
+        posted: std::collections::BTreeMap::default(),
+    }))
+}
