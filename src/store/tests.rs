@@ -1,1 +1,339 @@
-//! The store against the promises its module makes.
+//! The store against what its module promises: what is told durable is there after any end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::*;
+use crate::flow::effect::{Call, Effect, EffectName};
+use crate::flow::envelope::{Envelope, Kind, Origin};
+use crate::flow::key::AppName;
+use crate::slack::id::TeamId;
+
+/// A folder of its own, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("callboard-store-{}-{n}", std::process::id());
+        let folder = Self(std::env::temp_dir().join(name));
+        std::fs::remove_dir_all(&folder.0).ok();
+        folder
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            path: self.0.clone(),
+            marks_back_ms: 600_000,
+            on_failure: Arc::new(|error| panic!("{error}")),
+        }
+    }
+
+    fn open(&self) -> (Opened, Recovered) {
+        let (store, recovered) = Store::open(&self.config(), Clock::system()).unwrap();
+        let (tell, told) = mpsc::channel();
+        let from = store.queue.register(move |durable| {
+            // A test that has ended needs no news.
+            tell.send(durable).ok();
+        });
+        (Opened { store, from, told }, recovered)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+struct Opened {
+    store: Store,
+    from: Submitter,
+    told: mpsc::Receiver<Durable>,
+}
+
+impl Opened {
+    /// Submits, and waits until it is durable; gives the first entry's number.
+    fn put(&self, records: Vec<Record>) -> u64 {
+        let count = u64::try_from(records.len()).unwrap();
+        let submissions = records
+            .into_iter()
+            .map(|record| Submission {
+                mark: match &record {
+                    Record::Row { envelope, .. } => envelope.mark(),
+                    _ => None,
+                },
+                record,
+                from: self.from,
+            })
+            .collect();
+        let first = self.store.queue.submit(submissions);
+        while self.told.recv().unwrap().upto < first + count - 1 {}
+        first
+    }
+
+    fn state(&self, key: &str) -> Option<String> {
+        let state = block_on(self.store.reader.state(Key::from_stored(key))).unwrap();
+        state.map(|(_, bytes)| String::from_utf8(bytes.to_vec()).unwrap())
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(work)
+}
+
+fn envelope(id: &str) -> Arc<Envelope> {
+    let payload =
+        json!({"team_id": "T1", "event_id": id, "event": {"type": "message", "user": "U1"}});
+    let origin = Origin {
+        app: &AppName::new("a"),
+        envelope_id: "",
+        team: TeamId::default(),
+    };
+    let payload = Bytes::from(payload.to_string());
+    Arc::new(Envelope::read(Kind::Event, &origin, payload, 7).unwrap())
+}
+
+fn row(id: &str) -> Record {
+    Record::Row {
+        envelope: envelope(id),
+        key: Key::from_stored("h/a/T1/user/U1"),
+        is_held: false,
+    }
+}
+
+fn turn(id: &str, row: Option<u64>, key: &str, state: &str, effects: usize) -> Record {
+    let call = Call {
+        method: "chat.postMessage".into(),
+        args: serde_json::Map::new(),
+        posted: std::collections::BTreeMap::default(),
+    };
+    Record::Turn {
+        delivery: format!("a/{id}/h"),
+        row,
+        key: Key::from_stored(key),
+        app: AppName::new("a"),
+        team: "T1".into(),
+        version: 2,
+        state: Some(Bytes::copy_from_slice(state.as_bytes())),
+        effects: vec![Effect::Call(call); effects],
+    }
+}
+
+fn sent(seq: u64, n: u32) -> Record {
+    Record::Effect {
+        seq,
+        n,
+        name: EffectName(format!("a/Ev/h#{n}")),
+        outcome: Outcome::Done(Some(("C1".into(), "1.5".into()))),
+    }
+}
+
+#[test]
+fn unfinished_rows_waiting_effects_states_and_marks_come_back() {
+    let folder = Folder::new();
+    let (opened, recovered) = folder.open();
+    assert!(recovered.rows.is_empty() && recovered.effects.is_empty());
+    let first = opened.put(vec![row("Ev1"), row("Ev2"), row("Ev3")]);
+    let second = opened.put(vec![
+        turn("Ev1", Some(first), "k1", r#"{"n":1}"#, 2),
+        turn("Ev9", None, "k2", r#"{"n":5}"#, 0),
+        Record::Release { row: first + 1 },
+        Record::Drop { row: first + 2 },
+    ]);
+    opened.put(vec![sent(second, 0)]);
+    opened.store.close();
+
+    let (opened, recovered) = folder.open();
+    let rows: Vec<u64> = recovered.rows.iter().map(|row| row.seq).collect();
+    assert_eq!(rows, [first + 1]);
+    assert!(recovered.rows[0].is_released);
+    let effects: Vec<(u64, u32, &str)> = recovered
+        .effects
+        .iter()
+        .map(|effect| (effect.seq, effect.n, effect.name.0.as_str()))
+        .collect();
+    assert_eq!(effects, [(second, 1, "a/Ev1/h#1")]);
+    assert!(recovered.effects[0].is_recovered);
+    assert_eq!(recovered.marks.len(), 3);
+    assert_eq!(opened.state("k1").unwrap(), r#"{"n":1}"#);
+    assert_eq!(opened.state("k2").unwrap(), r#"{"n":5}"#);
+    assert_eq!(opened.state("k3"), None);
+    let posted = block_on(opened.store.reader.posted(EffectName("a/Ev/h#0".into())));
+    assert_eq!(posted.unwrap().unwrap().as_str(), "1.5");
+    let known = envelope("Ev2").mark().unwrap();
+    assert!(block_on(opened.store.reader.has_mark(known)).unwrap());
+    let unknown = envelope("Ev8").mark().unwrap();
+    assert!(!block_on(opened.store.reader.has_mark(unknown)).unwrap());
+    let next = opened.put(vec![row("Ev4")]);
+    assert!(next > second, "numbers go on, and never come back");
+    let found = block_on(opened.store.reader.rows(vec![first + 1, next, 999])).unwrap();
+    let ids: Vec<&str> = found
+        .iter()
+        .map(|(_, envelope)| envelope.id.as_str())
+        .collect();
+    assert_eq!(ids, ["a/Ev2", "a/Ev4"], "one folded, one in the journal");
+    opened.store.close();
+}
+
+#[test]
+fn a_state_that_is_not_folded_yet_is_read_from_memory() {
+    let folder = Folder::new();
+    let (opened, _) = folder.open();
+    let state = Bytes::from_static(b"{}");
+    opened
+        .store
+        .unfolded
+        .put(Key::from_stored("k"), u64::MAX, 1, state);
+    assert_eq!(opened.state("k").unwrap(), "{}");
+    opened.store.close();
+}
+
+#[test]
+fn dead_letters_are_kept_with_their_error_and_payload() {
+    let folder = Folder::new();
+    let (opened, _) = folder.open();
+    let first = opened.put(vec![row("Ev1")]);
+    opened.put(vec![Record::DeadDelivery {
+        row: Some(first),
+        key: Key::from_stored("h/a/T1/user/U1"),
+        envelope: envelope("Ev1"),
+        error: "it broke".into(),
+    }]);
+    opened.store.close();
+    let (opened, recovered) = folder.open();
+    assert!(recovered.rows.is_empty());
+    opened.store.close();
+    let db = rusqlite::Connection::open(folder.0.join("state.db")).unwrap();
+    let (name, error, body): (String, String, String) = db
+        .query_row("SELECT name, error, body FROM dead", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .unwrap();
+    assert_eq!((name.as_str(), error.as_str()), ("a/Ev1", "it broke"));
+    assert!(body.contains("\"event_id\":\"Ev1\""), "{body}");
+    let views: i64 = db
+        .query_row(
+            "SELECT (SELECT count(*) FROM v_dead) + (SELECT count(*) FROM v_stuck)",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(views, 1);
+}
+
+#[test]
+fn a_second_process_a_newer_format_and_a_bad_folder_are_told_apart() {
+    let folder = Folder::new();
+    let (opened, _) = folder.open();
+    let second = Store::open(&folder.config(), Clock::system()).unwrap_err();
+    assert!(matches!(second, Error::InUse { .. }), "{second}");
+    opened.store.close();
+    let db = rusqlite::Connection::open(folder.0.join("state.db")).unwrap();
+    db.pragma_update(None, "user_version", 99).unwrap();
+    drop(db);
+    let newer = Store::open(&folder.config(), Clock::system()).unwrap_err();
+    assert!(newer.to_string().contains("format 99"), "{newer}");
+    let file = Folder::new();
+    std::fs::write(&file.0, "a file").unwrap();
+    let bad = Store::open(&file.config(), Clock::system()).unwrap_err();
+    assert!(matches!(bad, Error::Unusable { .. }), "{bad}");
+    std::fs::remove_file(&file.0).unwrap();
+}
+
+#[test]
+fn journal_files_are_rotated_and_removed_whole_once_folded() {
+    let folder = Folder::new();
+    let (opened, _) = folder.open();
+    let big = format!("{{\"x\":\"{}\"}}", "y".repeat(512 * 1024));
+    for n in 0..200 {
+        opened.put(vec![turn(&format!("Ev{n}"), None, "k", &big, 0)]);
+    }
+    let files = journal::files(&folder.0).unwrap();
+    assert!(
+        files.len() <= 4,
+        "100 MB in all, and no more than lately: {files:?}"
+    );
+    opened.store.close();
+    let (opened, _) = folder.open();
+    assert_eq!(
+        journal::files(&folder.0).unwrap(),
+        [],
+        "all folded at the start"
+    );
+    assert_eq!(opened.state("k").unwrap().len(), big.len());
+    opened.store.close();
+}
+
+/// What a power cut leaves: a copy of the files as they were at some moment after an answered commit, with
+/// whatever was written past that point cut off or garbled.
+#[test]
+fn every_answered_commit_survives_a_power_cut() {
+    let mut rng = crate::base::rng::Rng::seeded(11);
+    for round in 0..30 {
+        let folder = Folder::new();
+        let (opened, _) = folder.open();
+        let commits = 1 + rng.below(40);
+        for n in 1..=commits {
+            opened.put(vec![turn(&format!("Ev{n}"), None, "k", &n.to_string(), 1)]);
+        }
+        let wal = |at: &Path| {
+            let files = journal::files(at).unwrap();
+            PathBuf::from(format!("{}-wal", files.last().unwrap().1.display()))
+        };
+        let answered = std::fs::metadata(wal(&folder.0)).unwrap().len();
+        // These are written too, and may be lost: nobody was told.
+        for n in 0..rng.below(20) {
+            opened.put(vec![turn(&format!("Ew{n}"), None, "other", "1", 0)]);
+        }
+        let copy = Folder::new();
+        copy_folder(&folder.0, &copy.0);
+        opened.store.close();
+        garble(&wal(&copy.0), answered, &mut rng);
+
+        let (opened, recovered) = copy.open();
+        assert_eq!(
+            opened.state("k"),
+            Some(commits.to_string()),
+            "round {round}"
+        );
+        assert_eq!(recovered.effects.len() as u64, commits, "round {round}");
+        opened.store.close();
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for item in std::fs::read_dir(from).unwrap() {
+        let path = item.unwrap().path();
+        // The shared-memory index is no file that a disk keeps.
+        if !path.to_string_lossy().ends_with("-shm") {
+            std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
+fn garble(path: &Path, from: u64, rng: &mut crate::base::rng::Rng) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let from = usize::try_from(from).unwrap().min(bytes.len());
+    let tail = u64::try_from(bytes.len() - from).unwrap();
+    if rng.below(2) == 0 {
+        bytes.truncate(from + usize::try_from(rng.below(tail + 1)).unwrap());
+    } else {
+        for byte in bytes.iter_mut().skip(from) {
+            if rng.below(3) == 0 {
+                *byte = u8::try_from(rng.below(256)).unwrap();
+            }
+        }
+    }
+    std::fs::write(path, bytes).unwrap();
+}
