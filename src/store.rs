@@ -20,7 +20,10 @@
 //! | `turn` | a turn's commit | delivery id | its key | its row, if any / state version | new state; null if unchanged | app, team, effects |
 //! | `drop` | a delivery was given up without trace | | | its row | | |
 //! | `sent` | an effect is done | effect name | | its turn / its number | | channel and ts of what it posted |
-//! | `dead` | a delivery or effect was given up and kept | its name | key or lane | its row, or its turn / number | its JSON | error, time |
+//! | `dead` | a delivery or effect was given up and kept | its name | key or lane | its row, or its turn / number | its JSON | error, what it was |
+//! | `attempt` | a delivery of an earlier run is about to run again | | | its row | | |
+//! | `exhume` | a dead letter leaves | | | the entry that buried it | | |
+//! | `requeue` | an effect that was given up is to be done after all | effect name | | the entry that buried it | | app, team, effect |
 //!
 //! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
 //! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
@@ -37,7 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use reader::{Reader, StoredState};
-pub use record::{Outcome, Record, RowHead, Submission};
+pub use record::{DeadHead, Outcome, Record, RowHead, Submission};
 pub use unfolded::Unfolded;
 pub use writer::{Durable, Queue, Submitter};
 
@@ -114,6 +117,8 @@ pub struct RecoveredRow {
     pub is_held: bool,
     /// Its ack was let go: a late answer goes to the `response_url`.
     pub is_released: bool,
+    /// How many earlier runs were about to run it, and ended before it did.
+    pub attempts: u32,
 }
 
 /// What an earlier run left behind.

@@ -205,7 +205,9 @@ impl Machine {
             }
             Tried::Again { error, .. } | Tried::Never(error) => Outcome::Dead {
                 error,
-                lane: format!("{}/{}/{}", id.0, id.1, id.2),
+                app: head.committed.app.clone(),
+                team: head.committed.team.clone(),
+                lane: id.2.clone(),
                 effect: head.committed.effect.clone(),
             },
         };

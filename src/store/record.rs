@@ -21,7 +21,11 @@ pub enum Outcome {
     Dead {
         /// Why.
         error: String,
-        /// Where it would have gone: app, team and lane.
+        /// The app that would have acted.
+        app: AppName,
+        /// The workspace it would have acted in.
+        team: TeamId,
+        /// Its lane, or the key it was for.
         lane: String,
         /// What it was.
         effect: Effect,
@@ -43,6 +47,11 @@ pub enum Record {
     /// A held ack is let go without its answer.
     Release {
         /// The delivery's row.
+        row: u64,
+    },
+    /// A delivery of an earlier run is about to run again: if it ends the process, that is on record.
+    Attempt {
+        /// Its row.
         row: u64,
     },
     /// A turn's commit.
@@ -79,6 +88,24 @@ pub enum Record {
         envelope: Arc<Envelope>,
         /// Why.
         error: String,
+    },
+    /// A dead letter leaves: dropped, or back in the inbox by a row that is submitted with this.
+    Exhume {
+        /// The entry that buried it.
+        dead: u64,
+    },
+    /// An effect that was given up is to be done after all; its dead letter leaves.
+    Requeue {
+        /// The entry that buried it.
+        dead: u64,
+        /// Its durable name.
+        name: EffectName,
+        /// The app that acts.
+        app: AppName,
+        /// The workspace it acts in.
+        team: TeamId,
+        /// What to do.
+        effect: Effect,
     },
     /// An effect is done or given up.
     Effect {
@@ -165,7 +192,23 @@ pub(super) struct TurnExtra {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct DeadExtra {
     pub(super) error: String,
-    pub(super) kind: String,
+    /// What it was, beside its JSON.
+    pub(super) head: DeadHead,
+}
+
+/// What is needed to bring a dead letter back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadHead {
+    /// It was a delivery.
+    Delivery(RowHead),
+    /// It was an effect of this app in this workspace.
+    Effect {
+        /// The app.
+        app: String,
+        /// The workspace.
+        team: TeamId,
+    },
 }
 
 /// The columns of a journal entry; see the [module](super) for their meaning.
@@ -247,9 +290,33 @@ impl Record {
                 body: Some(envelope.payload.clone()),
                 extra: Some(json(&DeadExtra {
                     error,
-                    kind: envelope.kind.word().to_owned(),
+                    head: DeadHead::Delivery(RowHead::of(&envelope, false)),
                 })?),
                 ..entry("dead")
+            },
+            Self::Attempt { row } => Entry {
+                refers: Some(row),
+                ..entry("attempt")
+            },
+            Self::Exhume { dead } => Entry {
+                refers: Some(dead),
+                ..entry("exhume")
+            },
+            Self::Requeue {
+                dead,
+                name,
+                app,
+                team,
+                effect,
+            } => Entry {
+                name: Some(name.0),
+                refers: Some(dead),
+                extra: Some(json(&TurnExtra {
+                    app: app.as_str().to_owned(),
+                    team,
+                    effects: vec![effect],
+                })?),
+                ..entry("requeue")
             },
             Self::Effect {
                 seq: turn,
@@ -278,6 +345,8 @@ fn effect_entry(
         },
         Outcome::Dead {
             error,
+            app,
+            team,
             lane,
             effect,
         } => Entry {
@@ -288,7 +357,10 @@ fn effect_entry(
             body: Some(json(&effect)?.into()),
             extra: Some(json(&DeadExtra {
                 error,
-                kind: "effect".to_owned(),
+                head: DeadHead::Effect {
+                    app: app.as_str().to_owned(),
+                    team,
+                },
             })?),
             ..entry("dead")
         },

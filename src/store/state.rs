@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::journal::{MarkBatch, bytes, from_sql, to_sql};
-use super::record::{DeadExtra, Entry, RowHead, TurnExtra};
+use super::record::{DeadExtra, DeadHead, Entry, RowHead, TurnExtra};
 use super::{Error, RecoveredRow, doing};
 use crate::base::limits::{MARKS_ON_DISK, POSTED_ON_DISK};
 use crate::flow::effect::{Committed, Effect, EffectName};
@@ -23,7 +23,7 @@ const SCHEMA: &str = "
     CREATE TABLE state(key TEXT PRIMARY KEY, version INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL)
         WITHOUT ROWID;
     CREATE TABLE inbox(seq INTEGER PRIMARY KEY, name TEXT NOT NULL, key TEXT NOT NULL, head TEXT NOT NULL,
-        released INTEGER NOT NULL DEFAULT 0, payload TEXT NOT NULL);
+        released INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, payload TEXT NOT NULL);
     CREATE TABLE outbox(seq INTEGER NOT NULL, n INTEGER NOT NULL, name TEXT NOT NULL, app TEXT NOT NULL,
         team TEXT NOT NULL, effect TEXT NOT NULL, PRIMARY KEY(seq, n)) WITHOUT ROWID;
     CREATE TABLE posted(name TEXT PRIMARY KEY, channel TEXT NOT NULL, ts TEXT NOT NULL, at_ms INTEGER NOT NULL)
@@ -31,7 +31,7 @@ const SCHEMA: &str = "
     CREATE TABLE mark(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hashes BLOB NOT NULL);
     CREATE INDEX posted_at ON posted(at_ms);
     CREATE TABLE dead(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
-        key TEXT NOT NULL, error TEXT NOT NULL, body TEXT NOT NULL);
+        key TEXT NOT NULL, error TEXT NOT NULL, head TEXT NOT NULL, body TEXT NOT NULL);
     CREATE VIEW v_stuck AS SELECT key, count(*) AS waiting, min(seq) AS oldest FROM inbox GROUP BY key;
     CREATE VIEW v_outbox AS SELECT app, team, name, json_extract(effect, '$.call.method') AS method FROM outbox;
     CREATE VIEW v_dead AS SELECT datetime(at_ms / 1000, 'unixepoch') AS at, kind, name, key, error FROM dead;
@@ -50,6 +50,8 @@ struct Sum {
     rows: BTreeMap<u64, Entry>,
     settled: BTreeSet<u64>,
     released: BTreeSet<u64>,
+    attempts: BTreeMap<u64, u32>,
+    exhumed: BTreeSet<u64>,
     effects: BTreeMap<(u64, u32), (String, TurnExtra, Effect)>,
     ended: BTreeSet<(u64, u32)>,
     posted: Vec<(String, ChannelId, Ts)>,
@@ -70,7 +72,14 @@ impl Sum {
             "release" => {
                 self.released.extend(entry.refers);
             }
+            "attempt" => {
+                if let Some(row) = entry.refers {
+                    *self.attempts.entry(row).or_default() += 1;
+                }
+            }
             "turn" => self.add_turn(entry)?,
+            "exhume" => self.exhumed.extend(entry.refers),
+            "requeue" => self.requeue(&entry)?,
             "drop" => self.settle(entry.refers),
             "sent" => {
                 if entry.extra.is_some() {
@@ -82,10 +91,9 @@ impl Sum {
             }
             "dead" => {
                 let extra: DeadExtra = parsed(&entry)?;
-                if extra.kind == "effect" {
-                    self.end(&entry);
-                } else {
-                    self.settle(entry.refers);
+                match extra.head {
+                    DeadHead::Effect { .. } => self.end(&entry),
+                    DeadHead::Delivery(_) => self.settle(entry.refers),
                 }
                 self.dead.push((entry.seq, entry, extra));
             }
@@ -115,6 +123,17 @@ impl Sum {
         if let (Some(key), Some(body)) = (entry.key, entry.body) {
             let version = entry.n.unwrap_or_default();
             self.states.insert(key, (entry.seq, version, body));
+        }
+        Ok(())
+    }
+
+    /// The effect is waiting again, under this entry's number.
+    fn requeue(&mut self, entry: &Entry) -> Result<(), Error> {
+        self.exhumed.extend(entry.refers);
+        let mut of: TurnExtra = parsed(entry)?;
+        if let Some(effect) = of.effects.pop() {
+            let name = entry.name.clone().unwrap_or_default();
+            self.effects.insert((entry.seq, 0), (name, of, effect));
         }
         Ok(())
     }
@@ -213,7 +232,7 @@ impl State {
         let fail = doing("reading the inbox");
         let mut query = self
             .db
-            .prepare("SELECT seq, key, head, released FROM inbox ORDER BY seq")
+            .prepare("SELECT seq, key, head, released, attempts FROM inbox ORDER BY seq")
             .map_err(&fail)?;
         let mut rows = query.query([]).map_err(&fail)?;
         let mut found = Vec::new();
@@ -231,6 +250,7 @@ impl State {
                 key: Key::from_stored(&key),
                 is_held: head.held && !is_released,
                 is_released,
+                attempts: row.get(4).map_err(&fail)?,
                 head,
             });
         }
@@ -310,21 +330,41 @@ fn write_sum(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<(
     for seq in &sum.released {
         release.execute([to_sql(*seq)])?;
     }
+    let mut attempt =
+        db.prepare_cached("UPDATE inbox SET attempts = attempts + ? WHERE seq = ?")?;
+    for (seq, count) in &sum.attempts {
+        attempt.execute(params![count, to_sql(*seq)])?;
+    }
     write_effects(db, sum, now_ms)?;
+    write_dead(db, sum, now_ms)
+}
+
+fn write_dead(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<()> {
     let mut bury = db.prepare_cached(
-        "INSERT INTO dead(seq, at_ms, kind, name, key, error, body) VALUES (?,?,?,?,?,?,?)",
+        "INSERT INTO dead(seq, at_ms, kind, name, key, error, head, body) VALUES (?,?,?,?,?,?,?,?)",
     )?;
     for (seq, entry, extra) in &sum.dead {
-        let body = entry.body.as_ref().map(text).unwrap_or_default();
+        let body = entry.body.as_deref().map(String::from_utf8_lossy);
+        let head = serde_json::to_string(&extra.head)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let kind = match &extra.head {
+            DeadHead::Delivery(head) => head.kind.word(),
+            DeadHead::Effect { .. } => "effect",
+        };
         bury.execute(params![
             to_sql(*seq),
             to_sql(now_ms),
-            extra.kind,
+            kind,
             entry.name,
             entry.key,
             extra.error,
-            body
+            head,
+            body.unwrap_or_default()
         ])?;
+    }
+    let mut exhume = db.prepare_cached("DELETE FROM dead WHERE seq = ?")?;
+    for dead in &sum.exhumed {
+        exhume.execute([to_sql(*dead)])?;
     }
     Ok(())
 }

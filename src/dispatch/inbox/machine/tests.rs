@@ -456,6 +456,7 @@ fn recovered_rows_run_again_in_order_before_what_comes_and_held_ones_are_dropped
         .unwrap(),
         is_held,
         is_released: false,
+        attempts: 0,
     }
     };
     shard.next_seq = 10;
@@ -488,6 +489,7 @@ fn a_stored_delivery_whose_handler_is_gone_is_a_dead_letter() {
         .unwrap(),
         is_held: false,
         is_released: false,
+        attempts: 0,
     };
     shard.next_seq = 10;
     shard.step(Input::Recovered(vec![row]));
