@@ -7,6 +7,8 @@ pub mod answer;
 pub mod handler;
 pub mod incoming;
 pub mod job;
+pub mod memo;
+pub mod read;
 pub mod route;
 pub mod turn;
 

@@ -2,5 +2,7 @@
 pub mod directory;
 pub mod handler;
 pub mod inbox;
+mod internal;
 pub mod jobs;
+mod reads;
 pub mod router;

@@ -10,3 +10,4 @@ pub mod envelope;
 pub mod gate;
 pub mod identity;
 pub mod key;
+pub mod ports;

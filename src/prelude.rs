@@ -9,6 +9,8 @@ pub use crate::bot::answer::Reply;
 pub use crate::bot::handler::{HandlerActor, On};
 pub use crate::bot::incoming::Event;
 pub use crate::bot::job::{Done, Job};
+pub use crate::bot::memo::{Memo, Received, To};
+pub use crate::bot::read;
 pub use crate::bot::route::Routes;
 pub use crate::bot::turn::Turn;
 pub use crate::bot::{Error, Result};

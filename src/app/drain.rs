@@ -66,17 +66,42 @@ async fn unsettled(cast: &Cast) -> usize {
     for shard in &cast.shards {
         let (answer, answered) = oneshot::channel();
         shard.send(inbox::Count(answer));
-        sum += answered.await.map_or(0, |counts| counts.unsettled);
+        sum += within(answered).await.map_or(1, |counts| counts.unsettled);
     }
     let (answer, answered) = oneshot::channel();
     cast.outbox.send(egress::Count(answer));
-    sum + answered.await.unwrap_or(0)
+    sum + within(answered).await.unwrap_or(1)
 }
 
 async fn connections(cast: &Cast) -> usize {
     let (answer, answered) = oneshot::channel();
     cast.supervisor.send(supervisor::Count(answer));
-    answered.await.unwrap_or(0)
+    within(answered).await.unwrap_or(1)
+}
+
+/// An actor whose thread is blocked does not answer; it counts as not settled.
+async fn within<T>(answered: oneshot::Receiver<T>) -> Option<T> {
+    tokio::time::timeout(CLOSE_WITHIN, answered)
+        .await
+        .ok()?
+        .ok()
+}
+
+/// Ends the process when stopping takes too long: a thread that an author's code blocks can't be joined. What
+/// was taken in is in the store.
+#[expect(clippy::exit, reason = "a blocked thread leaves no other way out")]
+fn end_if_stuck() {
+    let watchdog = std::thread::Builder::new().name("watchdog".into());
+    let started = watchdog.spawn(|| {
+        std::thread::park_timeout(DRAIN_WITHIN + 3 * CLOSE_WITHIN);
+        tracing::error!(
+            "a thread does not end: a handler blocks it; what was taken in is in the store"
+        );
+        std::process::exit(i32::from(LEFT));
+    });
+    if let Err(error) = started {
+        tracing::warn!(%error, "no watchdog for the stop");
+    }
 }
 
 /// Starts, says what runs where, waits for a signal, stops.
@@ -85,7 +110,12 @@ pub(super) fn run(callboard: Callboard) -> ExitCode {
         .enable_all()
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(run_until_signal(callboard)),
+        Ok(runtime) => {
+            let code = runtime.block_on(run_until_signal(callboard));
+            // A stop that was cut short may still be under way; nobody waits for it.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => failed(&StartError::Thread(error)),
     }
 }
@@ -109,8 +139,15 @@ async fn run_until_signal(callboard: Callboard) -> ExitCode {
         _ = interrupt.recv() => {}
         () = say_standings(&running) => {}
     }
-    say("stopping: finishing what was taken in");
-    match running.stop() {
+    say("stopping: finishing what was taken in (once more to stop at once)");
+    end_if_stuck();
+    let stopped = tokio::task::spawn_blocking(move || running.stop());
+    let ended = tokio::select! {
+        stopped = stopped => stopped.unwrap_or(Ended::Left(0)),
+        _ = term.recv() => return ExitCode::from(LEFT),
+        _ = interrupt.recv() => return ExitCode::from(LEFT),
+    };
+    match ended {
         Ended::Settled => {
             say("stopped; everything is settled");
             ExitCode::SUCCESS

@@ -242,6 +242,7 @@ impl Stage {
             installs: self.installs.clone(),
             queue: Arc::clone(&store.queue),
             reader: store.reader.clone(),
+            clock: self.clock,
         };
         let outbox = arbiters.on_io(move |context| OutboxShell::new(outbox_parts, context));
         let outbox = WayBack::new(outbox);
@@ -257,6 +258,7 @@ impl Stage {
                     reader: store.reader.clone(),
                     unfolded: Arc::clone(&store.unfolded),
                     outbox: entrance.clone(),
+                    base_url: self.base_url.clone(),
                     clock: self.clock,
                 };
                 let inbox =
@@ -264,6 +266,10 @@ impl Stage {
                 WayBack::new(inbox)
             })
             .collect();
+        // Before anything is handed out: calls of an earlier run wait until it is known whose they are.
+        for line in &self.lines {
+            self.installs.expect(&line.app);
+        }
         hand_out(recovered, &shards);
         let clock = self.clock;
         let supervisor = WayBack::new(arbiters.on_io(move |_| SupervisorShell::new(clock)));

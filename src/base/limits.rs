@@ -76,6 +76,9 @@ pub const KEY_MAILBOX_MAX: usize = 64;
 /// Deliveries that wait on disk, per shard. Beyond: shed.
 pub const LAGGING_MAX: usize = 1_000_000;
 
+/// Keys per shard whose stored deliveries are read back at once. Beyond: they wait for their turn.
+pub const KEYS_READ_MAX: usize = 32;
+
 /// How long a delivery may run before it is stored as unfinished, so that its ack need not wait.
 pub const UNFINISHED_AFTER: Duration = Duration::from_millis(1);
 
@@ -83,7 +86,7 @@ pub const UNFINISHED_AFTER: Duration = Duration::from_millis(1);
 pub const ANSWER_WITHIN: Duration = Duration::from_millis(2500);
 
 /// How long a turn may take. Beyond: it is dropped, its state restored, and tried again.
-pub const TURN_WITHIN: Duration = Duration::from_secs(30);
+pub const TURN_WITHIN: Duration = Duration::from_secs(10);
 
 /// The longest wait before a turn's first retry.
 pub const TURN_RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -118,11 +121,14 @@ pub const OUTBOX_MAX: usize = 50_000;
 /// Web API calls under way at once. Beyond: lanes wait for their turn.
 pub const CALLS_MAX: usize = 64;
 
-/// How often a call is tried. Beyond: a dead letter, and its lane goes on.
-pub const CALL_ATTEMPTS_MAX: u32 = 10;
+/// How often a call is tried, an hour or two in all. Beyond: a dead letter, and its lane goes on.
+pub const CALL_ATTEMPTS_MAX: u32 = 240;
 
 /// The longest wait before a call's first retry.
 pub const CALL_RETRY_FIRST: Duration = Duration::from_millis(500);
+
+/// The longest wait that Slack may ask for; a longer one is taken as this.
+pub const RETRY_AFTER_MOST: Duration = Duration::from_hours(24);
 
 /// The longest wait before any retry of a call, unless Slack asks for longer.
 pub const CALL_RETRY_MOST: Duration = Duration::from_secs(30);
@@ -150,3 +156,9 @@ pub const SHARDS_MAX: usize = 256;
 
 /// Characters of an app's name, which is part of every key in the store. Beyond: refused at start-up.
 pub const APP_NAME_CHARS_MAX: usize = 64;
+
+/// Memos, one causing the next, that may lead to a turn that sends one more. Beyond: that turn fails.
+pub const HOPS_MAX: u32 = 32;
+
+/// Ends of the process while one delivery ran, after which it is a dead letter.
+pub const POISON_DEATHS_MAX: u32 = 3;

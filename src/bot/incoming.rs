@@ -5,8 +5,10 @@ use serde_json::value::RawValue;
 
 use super::answer::{Answer, Reply};
 use super::job::{Done, Job};
+use super::memo::{Memo, Received};
 use super::{Error, Result};
-use crate::flow::envelope::{Envelope, JobResult, Kind, Subject};
+use crate::flow::envelope::{self, Envelope, JobResult, Kind, Subject};
+use crate::flow::key::Key;
 use crate::slack::event::{Callback, Command, Message};
 
 /// A kind of thing that Slack delivers, or that we deliver to ourselves.
@@ -118,11 +120,27 @@ impl<J: Job> Incoming for Done<J> {
     fn read(envelope: &Envelope) -> Result<Self> {
         let result: JobResult = serde_json::from_slice(&envelope.payload)?;
         Ok(Self {
-            job: serde_json::from_str(result.input.get())?,
+            job: serde_json::from_str(&result.input)?,
             output: match result.output {
-                Ok(output) => Ok(serde_json::from_str(output.get())?),
+                Ok(output) => Ok(serde_json::from_str(&output)?),
                 Err(text) => Err(Error::from(text)),
             },
+        })
+    }
+}
+
+impl<M: Memo> Incoming for Received<M> {
+    type Answer = ();
+
+    fn is_one(kind: Kind, subject: &Subject) -> bool {
+        kind == Kind::Memo && subject.name == M::NAME
+    }
+
+    fn read(envelope: &Envelope) -> Result<Self> {
+        let memo: envelope::Memo = serde_json::from_slice(&envelope.payload)?;
+        Ok(Self {
+            memo: serde_json::from_str(&memo.body)?,
+            from: Key::from_stored(&memo.from),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde_json::value::RawValue;
@@ -12,8 +13,10 @@ use super::answer::Answer;
 use super::handler::{HandlerActor, On};
 use super::incoming::{Event, Incoming};
 use super::job::{Done, Job};
+use super::memo::{Memo, Received};
 use super::turn::Turn;
 use super::{Error, Result};
+use crate::base::limits::TURN_WITHIN;
 use crate::flow::envelope::{Envelope, Kind, Subject};
 use crate::flow::key::Scope;
 use crate::slack::event::Command;
@@ -47,6 +50,26 @@ pub struct Matcher {
     pub(crate) command: Option<String>,
     /// Whether it answers something that Slack waits for.
     pub(crate) is_answering: bool,
+    /// How its turns run.
+    pub(crate) policy: Policy,
+}
+
+/// How a route's turns run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// How long a turn may take.
+    pub within: Duration,
+    /// A failing delivery lets later ones of its key pass while it waits for its retry.
+    pub is_aside: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            within: TURN_WITHIN,
+            is_aside: false,
+        }
+    }
 }
 
 impl fmt::Debug for Matcher {
@@ -64,6 +87,7 @@ impl Matcher {
             label,
             command: None,
             is_answering: false,
+            policy: Policy::default(),
         }
     }
 
@@ -165,6 +189,14 @@ impl<H: HandlerActor> Routes<H> {
         self.push::<Done<J>, ()>(matcher);
     }
 
+    /// A route for messages from other keys.
+    pub fn memo<M: Memo>(&mut self) -> RouteBuilder<'_>
+    where
+        H: On<Received<M>>,
+    {
+        self.push::<Received<M>, ()>(Matcher::new::<Received<M>>(format!("memo {}", M::NAME)))
+    }
+
     fn push<E: Incoming, Tag: 'static>(&mut self, matcher: Matcher) -> RouteBuilder<'_>
     where
         H: On<E, Tag>,
@@ -251,6 +283,22 @@ impl RouteBuilder<'_> {
     /// One state per workspace.
     pub fn per_team(&mut self) -> &mut Self {
         self.scope(Scope::Team)
+    }
+
+    /// How long a turn may take; 10 s unless said otherwise. Beyond, it is dropped and tried again.
+    pub fn within(&mut self, within: Duration) -> &mut Self {
+        if let Some(matcher) = &mut self.matcher {
+            matcher.policy.within = within;
+        }
+        self
+    }
+
+    /// While a failing delivery waits for its retry, later ones of its key pass: order is given up for speed.
+    pub fn retry_aside(&mut self) -> &mut Self {
+        if let Some(matcher) = &mut self.matcher {
+            matcher.policy.is_aside = true;
+        }
+        self
     }
 
     fn scope(&mut self, scope: Scope) -> &mut Self {

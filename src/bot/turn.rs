@@ -1,42 +1,79 @@
 //! The turn: one delivery handled, from start to commit. It records; nothing leaves before the commit.
 
+use std::fmt;
+use std::rc::Rc;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::Result;
+use super::handler::On;
 use super::job::Job;
+use super::memo::{Memo, Received, To};
+use super::read::Read;
+use crate::base::limits::HOPS_MAX;
 use crate::flow::effect::{Call, Effect, EffectName, MessageRef, Posted};
 use crate::flow::envelope::Context;
 use crate::flow::key::{AppName, Key};
+use crate::flow::ports::{ReadError, Reads};
+use crate::slack::error::Then;
 use crate::slack::id::{ChannelId, TeamId, Ts, UserId};
 
 /// What a handler is given beside the event.
-#[derive(Debug)]
 pub struct Turn {
-    app: AppName,
-    key: Key,
-    delivery: String,
-    attempt: u32,
-    context: Context,
+    setting: Setting,
     effects: Vec<Effect>,
+}
+
+/// Where a turn stands, and what it may ask.
+pub struct Setting {
+    /// The app that acts.
+    pub app: AppName,
+    /// The key whose turn it is.
+    pub key: Key,
+    /// The delivery's durable name.
+    pub delivery: String,
+    /// 1 for the first try.
+    pub attempt: u32,
+    /// Who caused it, and where.
+    pub context: Context,
+    /// How many messages between keys led to it.
+    pub hops: u32,
+    /// Answers reads.
+    pub reads: Rc<dyn Reads>,
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn")
+            .field("key", &self.setting.key)
+            .field("delivery", &self.setting.delivery)
+            .field("effects", &self.effects)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setting")
+            .field("key", &self.key)
+            .field("delivery", &self.delivery)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Turn {
     /// A turn for one delivery. Made by the runtime, and by tests of handlers.
-    pub fn new(app: AppName, key: Key, delivery: String, attempt: u32, context: Context) -> Self {
+    pub fn new(setting: Setting) -> Self {
         Self {
-            app,
-            key,
-            delivery,
-            attempt,
-            context,
+            setting,
             effects: Vec::new(),
         }
     }
 
     /// Posts `text` in the channel where the event happened.
     pub fn say(&mut self, text: impl Into<String>) -> Posted {
-        let channel = self.context.channel.clone();
+        let channel = self.setting.context.channel.clone();
         self.post(&channel, text)
     }
 
@@ -113,54 +150,113 @@ impl Turn {
         self.effects.push(Effect::Job(crate::flow::effect::Job {
             name: J::NAME.to_owned(),
             input: raw(job)?,
-            key: self.key.as_str().to_owned(),
-            context: self.context.clone(),
+            key: self.setting.key.as_str().to_owned(),
+            context: self.setting.context.clone(),
+            hops: self.setting.hops,
         }));
         Ok(())
     }
 
+    /// Sends `memo` to a key of the handler `H`, in this app and workspace, once the turn is committed.
+    ///
+    /// # Errors
+    /// When more than [`HOPS_MAX`] memos, one causing the next, led here: a loop; or when the memo can't be
+    /// written as JSON.
+    pub fn memo<H, M>(&mut self, to: &To, memo: &M) -> Result<()>
+    where
+        M: Memo,
+        H: On<Received<M>>,
+    {
+        let Setting {
+            app,
+            key,
+            context,
+            hops,
+            ..
+        } = &self.setting;
+        if *hops >= HOPS_MAX {
+            let text =
+                format!("{hops} memos, one causing the next, led to this one: a loop between keys");
+            return Err(text.into());
+        }
+        let target = Key::new(H::NAME, app, &context.team, to.scope, &to.id);
+        self.effects.push(Effect::Memo(crate::flow::effect::Memo {
+            name: M::NAME.to_owned(),
+            body: raw(memo)?,
+            key: target.as_str().to_owned(),
+            from: key.as_str().to_owned(),
+            context: context.clone(),
+            hops: hops + 1,
+        }));
+        Ok(())
+    }
+
+    /// Asks Slack, and waits for the answer. Only what changes nothing can be asked.
+    ///
+    /// # Errors
+    /// What Slack or the way there said; [`ReadError::then`] says what to do.
+    pub async fn read<R: Read>(&self, read: &R) -> Result<R::Answer, ReadError> {
+        let unreadable = |error: serde_json::Error| ReadError {
+            text: format!("{}: {error}", R::METHOD),
+            then: Then::GiveUp,
+            after: None,
+        };
+        let args = match serde_json::to_value(read).map_err(unreadable)? {
+            Value::Object(args) => args,
+            _ => Map::new(),
+        };
+        let Setting {
+            app,
+            context,
+            reads,
+            ..
+        } = &self.setting;
+        let answer = reads.read(app, &context.team, R::METHOD, args).await?;
+        serde_json::from_slice(&answer).map_err(unreadable)
+    }
+
     /// The message that caused this turn, where a message did.
     pub fn cause(&self) -> Option<Posted> {
-        let thread = &self.context.thread_ts;
+        let thread = &self.setting.context.thread_ts;
         let ts: &Ts = if thread.is_empty() {
-            &self.context.ts
+            &self.setting.context.ts
         } else {
             thread
         };
         (!ts.is_empty()).then(|| Posted {
-            channel: self.context.channel.clone(),
+            channel: self.setting.context.channel.clone(),
             message: MessageRef::Ts(ts.clone()),
         })
     }
 
     /// The app that is acting, by its configured name.
     pub fn app(&self) -> &AppName {
-        &self.app
+        &self.setting.app
     }
 
     /// The key whose turn this is.
     pub fn key(&self) -> &Key {
-        &self.key
+        &self.setting.key
     }
 
     /// The workspace.
     pub fn team(&self) -> &TeamId {
-        &self.context.team
+        &self.setting.context.team
     }
 
     /// Who caused the event; empty where nobody did.
     pub fn user(&self) -> &UserId {
-        &self.context.user
+        &self.setting.context.user
     }
 
     /// Where it happened; empty where that is nowhere.
     pub fn channel(&self) -> &ChannelId {
-        &self.context.channel
+        &self.setting.context.channel
     }
 
     /// 1 for the first try of this delivery.
     pub fn attempt(&self) -> u32 {
-        self.attempt
+        self.setting.attempt
     }
 
     /// What was recorded, in order.
@@ -174,7 +270,7 @@ impl Turn {
     }
 
     fn posting(&mut self, channel: &ChannelId, call: Call) -> Posted {
-        let name = EffectName(format!("{}#{}", self.delivery, self.effects.len()));
+        let name = EffectName(format!("{}#{}", self.setting.delivery, self.effects.len()));
         self.effects.push(Effect::Call(call));
         Posted {
             channel: channel.clone(),

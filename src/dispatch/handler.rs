@@ -2,4 +2,4 @@
 mod machine;
 mod shell;
 
-pub use shell::{HandlerShell, Routed, TurnEnded, TurnResult, Workplace};
+pub use shell::{AttemptWanted, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace};

@@ -3,18 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use serde_json::value::RawValue;
-
+use super::internal;
 use super::router::Router;
 use crate::actor::fence::fenced;
 use crate::base::clock::Clock;
 use crate::base::limits::{JOB_WITHIN, JOBS_MAX};
 use crate::bot::route::RunJob;
 use crate::flow::effect::{Committed, Effect, Job};
-use crate::flow::envelope::{Arrival, Envelope, JobResult, Kind, Origin};
+use crate::flow::envelope::{Arrival, Internal, JobResult, Kind, Unreadable};
 use crate::flow::gate::{Gate, Permit};
-use crate::store::{Outcome, Record};
 
 /// The jobs of one shard.
 #[derive(Debug)]
@@ -38,7 +35,6 @@ pub(super) struct Started {
 pub(super) struct Finished {
     committed: Committed,
     result: JobResult,
-    permit: Permit,
 }
 
 impl Jobs {
@@ -102,7 +98,7 @@ impl Started {
         let started = clock.now();
         let output = match run {
             Some(run) => match fenced(JOB_WITHIN, run(job.input.clone())).await {
-                Ok(Ok(output)) => Ok(output),
+                Ok(Ok(output)) => Ok(output.get().to_owned()),
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(broken) => Err(broken.to_string()),
             },
@@ -114,55 +110,25 @@ impl Started {
         let took_ms = clock.now().saturating_duration_since(started).as_millis();
         tracing::debug!(job = %committed.name.0, name = %job.name, took_ms, is_ok = output.is_ok(), "a job ended");
         let result = JobResult {
-            job: committed.name.0.clone(),
-            name: job.name,
-            key: job.key,
-            context: job.context,
-            input: job.input,
+            head: Internal {
+                effect: committed.name.0.clone(),
+                name: job.name,
+                key: job.key,
+                hops: job.hops,
+                context: job.context,
+            },
+            input: job.input.get().to_owned(),
             output,
         };
-        Finished {
-            committed,
-            result,
-            permit,
-        }
+        // Another job may start; the result has its place on disk.
+        drop(permit);
+        Finished { committed, result }
     }
 }
 
 impl Finished {
-    /// The result as a delivery, and the record that the job is done; both are written together.
-    pub(super) fn into_arrival(self, clock: Clock) -> Option<(Arrival, Record)> {
-        let Self {
-            committed,
-            result,
-            permit,
-        } = self;
-        let payload: Box<RawValue> = serde_json::value::to_raw_value(&result).ok()?;
-        let origin = Origin {
-            app: &committed.app,
-            envelope_id: "",
-            team: committed.team.clone(),
-        };
-        let payload = Bytes::copy_from_slice(payload.get().as_bytes());
-        let envelope = match Envelope::read(Kind::JobResult, &origin, payload, clock.unix_ms()) {
-            Ok(envelope) => envelope,
-            Err(error) => {
-                tracing::error!(job = %committed.name.0, %error, "a job's result can't be read");
-                return None;
-            }
-        };
-        let arrival = Arrival {
-            envelope,
-            ack: None,
-            permit,
-            is_retry: false,
-        };
-        let done = Record::Effect {
-            seq: committed.seq,
-            n: committed.n,
-            name: committed.name,
-            outcome: Outcome::Done(None),
-        };
-        Some((arrival, done))
+    /// The result as a delivery, and the effect that is done with it; both are written together.
+    pub(super) fn into_arrival(self) -> Result<Box<(Arrival, Committed)>, Unreadable> {
+        internal::arrival(Kind::JobResult, &self.result, self.committed)
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::actor::fence::fenced_now;
 use crate::bot::activation::Registration;
-use crate::bot::route::Matcher;
-use crate::flow::envelope::{Envelope, JobResult, Kind};
+use crate::bot::route::{Matcher, Policy};
+use crate::flow::envelope::{Envelope, Internal};
 use crate::flow::key::{Key, Scope};
 
 /// Every route of every handler, checked.
@@ -56,6 +56,8 @@ pub struct Target {
     pub key: Key,
     /// Which route of the handler.
     pub route: usize,
+    /// How that route's turns run.
+    pub policy: Policy,
 }
 
 impl Router {
@@ -126,7 +128,7 @@ impl Router {
         Self::target_in(handler, envelope).map(|target| Target {
             // The key was fixed at admission, whatever today's routes would make of it.
             key: key.clone(),
-            route: target.route,
+            ..target
         })
     }
 
@@ -153,13 +155,16 @@ impl Router {
     }
 
     fn target_in(handler: &Registration, envelope: &Envelope) -> Option<Target> {
-        let (route, matcher) = handler
-            .matchers
-            .iter()
-            .enumerate()
-            .find(|(_, matcher)| is_taken(handler.name, matcher, envelope))?;
-        let key = key_of(handler.name, matcher, envelope)?;
-        Some(Target { key, route })
+        let matching = handler.matchers.iter().enumerate();
+        matching
+            .filter(|(_, matcher)| is_taken(handler.name, matcher, envelope))
+            .find_map(|(route, matcher)| {
+                Some(Target {
+                    key: key_of(handler.name, matcher, envelope)?,
+                    route,
+                    policy: matcher.policy,
+                })
+            })
     }
 }
 
@@ -172,10 +177,10 @@ fn is_taken(handler: &str, matcher: &Matcher, envelope: &Envelope) -> bool {
 }
 
 fn key_of(handler: &str, matcher: &Matcher, envelope: &Envelope) -> Option<Key> {
-    if envelope.kind == Kind::JobResult {
-        // A result goes back to the key that asked, and to no other handler.
-        let result: JobResult = serde_json::from_slice(&envelope.payload).ok()?;
-        let key = Key::from_stored(&result.key);
+    if envelope.kind.is_internal() {
+        // A result goes back to the key that asked, a memo to the key it names; and to no other handler.
+        let head: Internal = serde_json::from_slice(&envelope.payload).ok()?;
+        let key = Key::from_stored(&head.key);
         return (key.handler() == handler).then_some(key);
     }
     let subject = &envelope.subject;

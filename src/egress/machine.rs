@@ -1,9 +1,10 @@
 //! The outbox as a state machine: lanes, order, retries, the end.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
+use crate::base::clock::Instant;
 use crate::base::limits::{CALL_ATTEMPTS_MAX, CALL_RETRY_FIRST, CALL_RETRY_MOST, CALLS_MAX};
 use crate::base::rng::Rng;
 use crate::flow::effect::Committed;
@@ -33,6 +34,8 @@ pub(super) enum Tried {
         after: Option<Duration>,
         is_unknown: bool,
     },
+    /// It can't be tried before it is known whose token it needs.
+    NotYet,
     /// It will never work.
     Never(String),
 }
@@ -43,8 +46,8 @@ pub(super) enum Input {
     Queued(Vec<Queued>),
     /// A try ended.
     Tried(LaneId, Tried),
-    /// A lane's wait is over.
-    RetryDue(LaneId),
+    /// Time has passed.
+    Tick,
     /// The journal is durable up to here.
     Durable(u64),
 }
@@ -55,8 +58,6 @@ pub(super) enum Output {
     Send(LaneId, Committed),
     /// Make durable that it is done or given up; [`Machine::submitted`] numbers it.
     Submit(Record),
-    /// Wait, then tell.
-    RetryAfter(LaneId, Duration),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,8 @@ struct Lane {
 pub(super) struct Machine {
     lanes: HashMap<LaneId, Lane>,
     in_line: VecDeque<LaneId>,
+    /// Lanes that wait, by when they are due; one timer serves them all.
+    waiting: BTreeSet<(Instant, LaneId)>,
     under_way: usize,
     unnumbered: VecDeque<LaneId>,
     noting: VecDeque<(u64, LaneId)>,
@@ -99,6 +102,7 @@ impl Machine {
         Self {
             lanes: HashMap::new(),
             in_line: VecDeque::new(),
+            waiting: BTreeSet::new(),
             under_way: 0,
             unnumbered: VecDeque::new(),
             noting: VecDeque::new(),
@@ -116,15 +120,28 @@ impl Machine {
         self.noting.extend((first..).zip(self.unnumbered.drain(..)));
     }
 
-    pub(super) fn step(&mut self, input: Input, out: &mut Vec<Output>) {
+    /// When the next [`Input::Tick`] is wanted.
+    pub(super) fn next_tick(&self) -> Option<Instant> {
+        self.waiting.first().map(|(due, _)| *due)
+    }
+
+    pub(super) fn step(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Queued(calls) => {
                 for call in calls {
                     self.queue(call);
                 }
             }
-            Input::Tried(id, tried) => self.tried(id, tried, out),
-            Input::RetryDue(id) => self.get_in_line(id, Phase::Waiting),
+            Input::Tried(id, tried) => self.tried(now, id, tried, out),
+            Input::Tick => {
+                while let Some((due, _)) = self.waiting.first()
+                    && *due <= now
+                {
+                    if let Some((_, id)) = self.waiting.pop_first() {
+                        self.get_in_line(id, Phase::Waiting);
+                    }
+                }
+            }
             Input::Durable(upto) => self.noted(upto),
         }
         self.start(out);
@@ -137,7 +154,7 @@ impl Machine {
         let id = (
             call.committed.app.as_str().to_owned(),
             call.committed.team.as_str().to_owned(),
-            args.lane().to_owned(),
+            args.lane(),
         );
         if let Some(lane) = self.lanes.get_mut(&id) {
             lane.queue.push_back(call);
@@ -178,7 +195,7 @@ impl Machine {
         }
     }
 
-    fn tried(&mut self, id: LaneId, tried: Tried, out: &mut Vec<Output>) {
+    fn tried(&mut self, now: Instant, id: LaneId, tried: Tried, out: &mut Vec<Output>) {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
@@ -197,10 +214,14 @@ impl Machine {
                 head.committed.is_recovered |= is_unknown;
                 let wait = BACKOFF.delay(lane.attempts, &mut self.rng);
                 lane.phase = Phase::Waiting;
-                out.push(Output::RetryAfter(
-                    id,
-                    after.map_or(wait, |after| after + wait / 4),
-                ));
+                let wait = after.map_or(wait, |after| after + wait / 4);
+                self.waiting.insert((now + wait, id));
+                return;
+            }
+            Tried::NotYet => {
+                lane.attempts = 0;
+                lane.phase = Phase::Waiting;
+                self.waiting.insert((now + CALL_RETRY_FIRST, id));
                 return;
             }
             Tried::Again { error, .. } | Tried::Never(error) => Outcome::Dead {
@@ -208,7 +229,7 @@ impl Machine {
                 app: head.committed.app.clone(),
                 team: head.committed.team.clone(),
                 lane: id.2.clone(),
-                effect: head.committed.effect.clone(),
+                effect: Box::new(head.committed.effect.clone()),
             },
         };
         let committed = &head.committed;
@@ -247,6 +268,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::clock::Clock;
     use crate::flow::effect::{Call, EffectName};
     use crate::flow::gate::Gate;
     use crate::flow::key::AppName;
@@ -280,8 +302,12 @@ mod tests {
     }
 
     fn step(machine: &mut Machine, input: Input) -> Vec<String> {
+        step_at(machine, Clock::system().now(), input)
+    }
+
+    fn step_at(machine: &mut Machine, now: Instant, input: Input) -> Vec<String> {
         let mut out = Vec::new();
-        machine.step(input, &mut out);
+        machine.step(now, input, &mut out);
         out.into_iter()
             .map(|output| match output {
                 Output::Send(_, call) => format!("send {}", call.name.0),
@@ -290,7 +316,6 @@ mod tests {
                     Outcome::Dead { error, .. } => format!("dead {} {error}", name.0),
                 },
                 Output::Submit(other) => format!("{other:?}"),
-                Output::RetryAfter(_, wait) => format!("wait {}", wait.as_secs()),
             })
             .collect()
     }
@@ -327,10 +352,15 @@ mod tests {
                 after: Some(Duration::from_secs(100)),
                 is_unknown: false,
             };
-            let out = step(&mut machine, Input::Tried(lane("C1"), again));
-            let waits: u64 = out[0].strip_prefix("wait ").unwrap().parse().unwrap();
+            let now = Clock::system().now();
+            assert_eq!(
+                step_at(&mut machine, now, Input::Tried(lane("C1"), again)),
+                [""; 0]
+            );
+            let due = machine.next_tick().unwrap();
+            let waits = (due - now).as_secs();
             assert!((100..140).contains(&waits), "{waits}");
-            assert_eq!(step(&mut machine, Input::RetryDue(lane("C1"))), ["send 1"]);
+            assert_eq!(step_at(&mut machine, due, Input::Tick), ["send 1"]);
         }
         let last = Tried::Again {
             error: "busy".into(),
@@ -360,5 +390,16 @@ mod tests {
             2,
             "its note, and one more call"
         );
+    }
+
+    #[test]
+    fn a_call_whose_token_is_not_known_yet_waits_without_counting() {
+        let mut machine = Machine::new(Rng::seeded(1));
+        step(&mut machine, Input::Queued(vec![call(1, "C1")]));
+        for _ in 0..CALL_ATTEMPTS_MAX * 2 {
+            step(&mut machine, Input::Tried(lane("C1"), Tried::NotYet));
+            let due = machine.next_tick().unwrap();
+            assert_eq!(step_at(&mut machine, due, Input::Tick), ["send 1"]);
+        }
     }
 }

@@ -89,6 +89,7 @@ impl Sender {
         let token = match &install {
             _ if is_url => None,
             Some(install) => Some(&install.token),
+            None if !self.installs.is_settled(&committed.app) => return Tried::NotYet,
             None => {
                 return Tried::Never(format!(
                     "no bot token of app {} for workspace {}; add it to bot_tokens",
@@ -102,10 +103,15 @@ impl Sender {
         };
         if committed.is_recovered
             && let Some(token) = token
-            && let Some(found) = self.find(call, &args, &committed.name, token).await
         {
-            tracing::info!(effect = %committed.name.0, "a post of before is found, and not repeated");
-            return self.done(&committed, Some(found));
+            match self.find(call, &args, &committed.name, token).await {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    tracing::info!(effect = %committed.name.0, "a post of before is found, and not repeated");
+                    return self.done(&committed, Some(found));
+                }
+                Err(tried) => return tried,
+            }
         }
         let args = marked(call, args, &committed.name);
         let request = Request {
@@ -115,7 +121,11 @@ impl Sender {
         };
         match self.web.call(request).await {
             Ok(response) => self.done(&committed, posted(call, &response)),
-            Err(error) => judged(&error),
+            // It was done by an earlier try whose answer was lost.
+            Err(Error::Slack { code, .. }) if code.as_str() == "already_reacted" => {
+                Tried::Done(None)
+            }
+            Err(error) => judged(&error, error.is_unknown()),
         }
     }
 
@@ -158,40 +168,50 @@ impl Sender {
 
     /// Looks for the message that this post may have become before a crash or a cut connection.
     ///
-    /// Nothing when it is not there, or when Slack does not let us look: then it is posted (again).
+    /// Nothing when it is not there, or when Slack does not let us look: then it is posted (again). While
+    /// looking may work later, it waits.
     async fn find(
         &self,
         call: &Call,
         args: &Map<String, Value>,
         name: &EffectName,
         token: &Secret,
-    ) -> Option<(ChannelId, Ts)> {
-        if call.method != "chat.postMessage" {
-            return None;
-        }
-        let channel = args.get("channel")?.as_str()?;
+    ) -> Result<Option<(ChannelId, Ts)>, Tried> {
+        let channel = args.get("channel").and_then(Value::as_str);
+        let Some(channel) = channel.filter(|_| call.method == "chat.postMessage") else {
+            return Ok(None);
+        };
         let mut look = Map::new();
         look.insert("channel".into(), json!(channel));
-        look.insert("limit".into(), json!(100));
         look.insert("include_all_metadata".into(), json!(true));
-        let method = match args.get("thread_ts").and_then(Value::as_str) {
-            Some(thread) => {
-                look.insert("ts".into(), json!(thread));
-                "conversations.replies"
-            }
-            None => "conversations.history",
+        let thread = args.get("thread_ts").and_then(Value::as_str);
+        let (method, limit) = if let Some(thread) = thread {
+            look.insert("ts".into(), json!(thread));
+            // Oldest first, so as many as there may be.
+            ("conversations.replies", 1000)
+        } else {
+            ("conversations.history", 100)
         };
+        look.insert("limit".into(), json!(limit));
         let request = Request {
             method,
             args: &look,
             token: Some(token),
         };
-        let messages: Messages = match self.web.call(request).await {
-            Ok(response) => response.parse().ok()?,
+        let response = match self.web.call(request).await {
+            Ok(response) => response,
+            Err(error) if error.then() == Then::Retry => {
+                // The post itself is not tried: its outcome is as unknown as before.
+                return Err(judged(&error, true));
+            }
             Err(error) => {
                 tracing::warn!(effect = %name.0, %error, "it can't be seen whether this was posted before; it is posted again");
-                return None;
+                return Ok(None);
             }
+        };
+        let messages: Messages = match response.parse() {
+            Ok(messages) => messages,
+            Err(_) => return Ok(None),
         };
         let found = messages.messages.into_iter().find(|message| {
             message.metadata.as_ref().is_some_and(|metadata| {
@@ -199,8 +219,8 @@ impl Sender {
                     && metadata.event_payload.get("effect").and_then(Value::as_str)
                         == Some(name.0.as_str())
             })
-        })?;
-        Some((ChannelId::new(channel), found.ts))
+        });
+        Ok(found.map(|found| (ChannelId::new(channel), found.ts)))
     }
 }
 
@@ -221,12 +241,12 @@ fn posted(call: &Call, response: &Response) -> Option<(ChannelId, Ts)> {
     Some((answer.channel, answer.ts))
 }
 
-fn judged(error: &Error) -> Tried {
+fn judged(error: &Error, is_unknown: bool) -> Tried {
     match error.then() {
         Then::Retry => Tried::Again {
             error: error.to_string(),
             after: error.retry_after(),
-            is_unknown: error.is_unknown(),
+            is_unknown,
         },
         Then::GiveUp | Then::Stop => Tried::Never(error.to_string()),
     }

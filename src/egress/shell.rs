@@ -11,7 +11,10 @@ use tracing::Instrument;
 
 use super::machine::{Input, Machine, Output, Queued};
 use super::sending::{PostedWindow, Sender};
+use crate::actor::alarm::Alarm;
 use crate::actor::port::WayBack;
+use crate::actor::vital::Vital;
+use crate::base::clock::Clock;
 use crate::base::limits::OUTBOX_MAX;
 use crate::base::rng::Rng;
 use crate::flow::effect::Committed;
@@ -31,6 +34,8 @@ pub struct Parts {
     pub queue: Arc<Queue>,
     /// Knows what was posted long ago.
     pub reader: Reader,
+    /// The time.
+    pub clock: Clock,
 }
 
 #[derive(Debug)]
@@ -96,6 +101,9 @@ pub struct OutboxShell {
     queue: Arc<Queue>,
     submitter: Submitter,
     sender: Sender,
+    clock: Clock,
+    alarm: Alarm,
+    _vital: Vital,
 }
 
 impl std::fmt::Debug for OutboxShell {
@@ -120,12 +128,15 @@ impl OutboxShell {
                 installs: parts.installs,
                 posted: Rc::new(RefCell::new(PostedWindow::default())),
             },
+            clock: parts.clock,
+            alarm: Alarm::default(),
+            _vital: Vital::new("outbox"),
         }
     }
 
     fn step(&mut self, input: Input, context: &mut Context<Self>) {
         let mut out = Vec::new();
-        self.machine.step(input, &mut out);
+        self.machine.step(self.clock.now(), input, &mut out);
         let mut submissions = Vec::new();
         for output in out {
             match output {
@@ -134,11 +145,6 @@ impl OutboxShell {
                     mark: None,
                     from: self.submitter,
                 }),
-                Output::RetryAfter(lane, wait) => {
-                    context.run_later(wait, |shell, context| {
-                        shell.step(Input::RetryDue(lane), context);
-                    });
-                }
                 Output::Send(lane, committed) => {
                     let span = tracing::info_span!("call", app = %committed.app, team = %committed.team, effect = %committed.name.0);
                     let sending = self.sender.clone().send(committed).instrument(span);
@@ -151,6 +157,12 @@ impl OutboxShell {
         if !submissions.is_empty() {
             let first = self.queue.submit(submissions);
             self.machine.submitted(first);
+        }
+        if let Some(wait) = self.alarm.set(self.machine.next_tick(), self.clock.now()) {
+            context.run_later(wait, |shell, context| {
+                shell.alarm.rang();
+                shell.step(Input::Tick, context);
+            });
         }
     }
 }

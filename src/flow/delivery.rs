@@ -14,6 +14,8 @@ pub struct Delivery {
     pub key: Key,
     /// The shard's number for it while it is in memory.
     pub slot: u64,
+    /// It was unfinished when an earlier run ended, and may have ended it.
+    pub is_suspect: bool,
 }
 
 impl Delivery {

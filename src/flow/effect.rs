@@ -1,10 +1,12 @@
 //! Effects: what a turn wants done, written by its commit and performed after it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::envelope::Context;
 use crate::slack::id::{ChannelId, Ts};
@@ -22,10 +24,12 @@ pub enum Effect {
     Call(Call),
     /// A deferred job.
     Job(Job),
+    /// A message to another key.
+    Memo(Memo),
 }
 
 /// A Web API call that waits in the outbox.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Call {
     /// The method's name, or an `http…` URL to post to (`response_url`).
     pub method: String,
@@ -38,11 +42,33 @@ pub struct Call {
 
 impl Call {
     /// What orders it among the calls of its (app, team): its channel, else its method or URL.
-    pub fn lane(&self) -> &str {
+    pub fn lane(&self) -> String {
         match self.args.get("channel") {
-            Some(Value::String(channel)) => channel,
-            _ => &self.method,
+            Some(Value::String(channel)) => channel.clone(),
+            // A `response_url` lets its holder post: only its hash may show.
+            _ if self.is_to_url() => {
+                format!("response_url/{:016x}", xxh3_64(self.method.as_bytes()))
+            }
+            _ => self.method.clone(),
         }
+    }
+
+    /// Whether it goes to a `response_url`.
+    pub fn is_to_url(&self) -> bool {
+        self.method.starts_with("http")
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = if self.is_to_url() {
+            "response_url"
+        } else {
+            &self.method
+        };
+        f.debug_struct("Call")
+            .field("method", &method)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,6 +83,26 @@ pub struct Job {
     pub key: String,
     /// Where it was deferred.
     pub context: Context,
+    /// How many messages between keys led to it.
+    #[serde(default)]
+    pub hops: u32,
+}
+
+/// A message to another key.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Memo {
+    /// The memo's NAME.
+    pub name: String,
+    /// What it says.
+    pub body: Box<RawValue>,
+    /// The key it is for.
+    pub key: String,
+    /// The key that sends it.
+    pub from: String,
+    /// Where it was sent.
+    pub context: Context,
+    /// How many messages between keys led to it, itself included.
+    pub hops: u32,
 }
 
 /// A message: one that Slack delivered, or one that a turn posts and whose `ts` is not known yet.

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::ack::Ack;
 use super::gate::Permit;
 use super::key::AppName;
-use crate::slack::event::{Callback, Command, EventHead};
+use crate::slack::event::{Callback, Command, EventHead, EventKind};
 use crate::slack::id::{ChannelId, TeamId, Ts, UserId};
 
 /// What an envelope carries, and so how its payload is read.
@@ -24,12 +24,19 @@ pub enum Kind {
     Interaction,
     /// A deferred job's result, made by ourselves.
     JobResult,
+    /// A message from another key, made by ourselves.
+    Memo,
 }
 
 impl Kind {
     /// Whether Slack waits for an answer with a body.
     pub fn is_answered(self) -> bool {
         matches!(self, Self::Command | Self::Interaction)
+    }
+
+    /// Whether it is made by ourselves for one key: then it is never shed, and nobody acks it.
+    pub fn is_internal(self) -> bool {
+        matches!(self, Self::JobResult | Self::Memo)
     }
 
     /// The word that the store keeps.
@@ -40,6 +47,7 @@ impl Kind {
             Self::Command => "command",
             Self::Interaction => "interaction",
             Self::JobResult => "job_result",
+            Self::Memo => "memo",
         }
     }
 
@@ -51,6 +59,7 @@ impl Kind {
             Self::Command,
             Self::Interaction,
             Self::JobResult,
+            Self::Memo,
         ]
         .into_iter()
         .find(|kind| kind.word() == word)
@@ -97,6 +106,8 @@ pub struct Envelope {
     pub received_ms: u64,
     /// When it happened by Slack's clock, seconds since 1970; 0 when not told.
     pub happened_s: u64,
+    /// How many messages between keys, one causing the next, led to it; 0 for what Slack sent.
+    pub hops: u32,
 }
 
 /// What the transport knows of an envelope, beside its payload.
@@ -149,13 +160,14 @@ impl Envelope {
             payload,
             received_ms,
             happened_s: 0,
+            hops: 0,
         };
         match kind {
             Kind::Event => envelope.read_event()?,
             Kind::RtmEvent => envelope.read_rtm()?,
             Kind::Command => envelope.read_command(origin.envelope_id)?,
             Kind::Interaction => envelope.read_interaction(origin.envelope_id)?,
-            Kind::JobResult => envelope.read_job()?,
+            Kind::JobResult | Kind::Memo => envelope.read_internal()?,
         }
         Ok(envelope)
     }
@@ -182,17 +194,23 @@ impl Envelope {
     }
 
     fn read_inner(&mut self, event: &[u8]) -> Result<(), Unreadable> {
-        let head: EventHead<'_> =
-            serde_json::from_slice(event).map_err(|error| Unreadable::new("event", &error))?;
+        let head: EventHead<'_> = match serde_json::from_slice(event) {
+            Ok(head) => head,
+            // One field that no text can be made of (half a surrogate pair, say) must not hide the event: its
+            // type is enough to hand it to whoever takes any, with its JSON.
+            Err(_) => serde_json::from_slice::<EventKind<'_>>(event)
+                .map(EventHead::from)
+                .map_err(|error| Unreadable::new("event", &error))?,
+        };
         self.subject = Subject {
-            name: head.kind.into_owned(),
-            subtype: head.subtype.unwrap_or_default().into_owned(),
-            user: head.user.as_ref().map_or("", |user| user.id()).into(),
-            channel: head.channel.as_ref().map_or("", |at| at.id()).into(),
-            ts: Ts::new(head.ts.unwrap_or_default()),
-            thread_ts: Ts::new(head.thread_ts.unwrap_or_default()),
-            bot: head.bot_id.unwrap_or_default().into_owned(),
-            text: head.text.unwrap_or_default().into_owned(),
+            name: head.kind.as_str().to_owned(),
+            subtype: head.subtype.as_str().to_owned(),
+            user: head.user.as_str().into(),
+            channel: head.channel.as_str().into(),
+            ts: head.ts.as_str().into(),
+            thread_ts: head.thread_ts.as_str().into(),
+            bot: head.bot_id.as_str().to_owned(),
+            text: head.text.as_str().to_owned(),
         };
         Ok(())
     }
@@ -245,27 +263,44 @@ impl Envelope {
         Ok(())
     }
 
-    fn read_job(&mut self) -> Result<(), Unreadable> {
-        let result: JobResult = serde_json::from_slice(&self.payload)
-            .map_err(|error| Unreadable::new("job result", &error))?;
-        self.id = format!("{}/{}", self.app, result.job);
-        self.team = result.context.team;
+    fn read_internal(&mut self) -> Result<(), Unreadable> {
+        let Internal {
+            effect,
+            name,
+            hops,
+            context,
+            ..
+        } = serde_json::from_slice(&self.payload)
+            .map_err(|error| Unreadable::new("internal payload", &error))?;
+        self.id = effect;
+        self.team = context.team;
+        self.hops = hops;
         self.subject = Subject {
-            name: result.name,
-            user: result.context.user,
-            channel: result.context.channel,
-            ts: result.context.ts,
-            thread_ts: result.context.thread_ts,
+            name,
+            user: context.user,
+            channel: context.channel,
+            ts: context.ts,
+            thread_ts: context.thread_ts,
             ..Subject::default()
         };
         Ok(())
     }
 
+    /// Names an envelope that Slack gave no id: unique, and never deduplicated.
+    pub fn name_anonymous(&mut self, nonce: u64) {
+        self.id = format!("{}{ANONYMOUS}{nonce:016x}", self.app);
+    }
+
     /// The hash by which it is deduplicated; nothing for what is never a duplicate.
     pub fn mark(&self) -> Option<Mark> {
-        (!self.id.is_empty()).then(|| Mark(xxh3_128(self.id.as_bytes())))
+        let own = self.id.strip_prefix(self.app.as_str()).unwrap_or_default();
+        let is_known = !self.id.is_empty() && !own.starts_with(ANONYMOUS);
+        is_known.then(|| Mark(xxh3_128(self.id.as_bytes())))
     }
 }
+
+/// What the ids of envelopes without one of Slack's begin with.
+const ANONYMOUS: &str = "/anonymous-";
 
 /// A deduplication mark: 128 bits of the envelope's id, stable over versions and processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -311,21 +346,43 @@ pub struct Context {
     pub thread_ts: Ts,
 }
 
+/// What every payload of our own begins with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Internal {
+    /// The effect that it comes from: its id, by which it is deduplicated.
+    pub effect: String,
+    /// The job's or the memo's NAME.
+    pub name: String,
+    /// The key it is for.
+    pub key: String,
+    /// How many messages between keys led to it.
+    pub hops: u32,
+    /// Where the turn stood that caused it.
+    pub context: Context,
+}
+
 /// The payload of a job's result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobResult {
-    /// The job's id: the effect that started it.
-    pub job: String,
-    /// The job's NAME.
-    pub name: String,
-    /// The key that deferred it.
-    pub key: String,
-    /// Where it was deferred.
-    pub context: Context,
-    /// What it was given.
-    pub input: Box<serde_json::value::RawValue>,
+    /// Whose it is.
+    #[serde(flatten)]
+    pub head: Internal,
+    /// What the job was given.
+    pub input: String,
     /// What it gave back, or its error's text.
-    pub output: Result<Box<serde_json::value::RawValue>, String>,
+    pub output: Result<String, String>,
+}
+
+/// The payload of a memo.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Memo {
+    /// Whose it is.
+    #[serde(flatten)]
+    pub head: Internal,
+    /// The key that sent it.
+    pub from: String,
+    /// What it says, as JSON text.
+    pub body: String,
 }
 
 /// An envelope with its tokens: valid in this process only.
@@ -335,8 +392,8 @@ pub struct Arrival {
     pub envelope: Envelope,
     /// The right to ack it; none where the transport has no acks.
     pub ack: Option<Ack>,
-    /// Its place in the process.
-    pub permit: Permit,
+    /// Its place in the process; none for what a committed turn of ours sent, which has its place on disk.
+    pub permit: Option<Permit>,
     /// The delivery was repeated: it may be older than what memory remembers.
     pub is_retry: bool,
 }

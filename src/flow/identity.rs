@@ -26,9 +26,28 @@ pub struct Install {
 #[derive(Debug, Clone, Default)]
 pub struct Installs {
     known: Arc<DashMap<(AppName, TeamId), Install>>,
+    /// Connections of an app that have not asked yet who they are.
+    asking: Arc<DashMap<AppName, usize>>,
 }
 
 impl Installs {
+    /// A connection of `app` is going to ask who it is.
+    pub fn expect(&self, app: &AppName) {
+        *self.asking.entry(app.clone()).or_default() += 1;
+    }
+
+    /// A connection of `app` has asked who it is, whatever the answer.
+    pub fn asked(&self, app: &AppName) {
+        if let Some(mut asking) = self.asking.get_mut(app) {
+            *asking = asking.saturating_sub(1);
+        }
+    }
+
+    /// Whether every install of `app` that there will be is known.
+    pub fn is_settled(&self, app: &AppName) -> bool {
+        self.asking.get(app).is_none_or(|asking| *asking == 0)
+    }
+
     /// Adds or replaces an install.
     pub fn put(&self, app: &AppName, team: &TeamId, install: Install) {
         self.known.insert((app.clone(), team.clone()), install);

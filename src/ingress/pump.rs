@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::web::dial::{CloseCode, CloseReason, Frame, Item, Message, ProtocolError};
 use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -77,29 +77,30 @@ impl<T: Fn(News)> Pump<T> {
                     self.ping(heard).await
                 }
             };
+            let step = match step {
+                Ok(()) => self.take_ready(&mut parts, &mut batch).await,
+                Err(end) => Err(end),
+            };
+            self.hand_over(&mut batch, &gate).await;
             if let Err(end) = step {
-                self.hand_over(&mut batch, &gate).await;
                 return end;
             }
-            self.take_ready(&mut parts, &mut batch).await;
-            self.hand_over(&mut batch, &gate).await;
         }
     }
 
     /// Takes what has arrived already, so that many frames make one message.
-    async fn take_ready(&mut self, parts: &mut BytesMut, batch: &mut Vec<Bytes>) {
+    async fn take_ready(
+        &mut self,
+        parts: &mut BytesMut,
+        batch: &mut Vec<Bytes>,
+    ) -> Result<(), End> {
         while !batch.is_empty() && batch.len() < SOCKET_BATCH_MAX {
-            let Some(Some(Ok(frame))) = futures_util::FutureExt::now_or_never(self.socket.next())
-            else {
-                // The end and errors come again with the next read.
-                return;
+            let Some(frame) = self.socket.next().now_or_never() else {
+                return Ok(());
             };
-            if let Frame::Text(text) = frame {
-                batch.push(text);
-            } else if self.take(Some(Ok(frame)), parts, batch).await.is_err() {
-                return;
-            }
+            self.take(frame, parts, batch).await?;
         }
+        Ok(())
     }
 
     async fn hand_over(&self, batch: &mut Vec<Bytes>, gate: &Gate) {
@@ -175,17 +176,11 @@ impl<T: Fn(News)> Pump<T> {
     }
 
     async fn feed(&mut self, message: Message) -> Result<(), End> {
-        let fed = self.socket.feed(message).await;
-        fed.map_err(|error| End(format!("it can't be written: {error}")))
+        written(self.socket.feed(message)).await
     }
 
-    /// A peer that reads nothing must not hold the pump up for ever.
     async fn flush(&mut self) -> Result<(), End> {
-        match tokio::time::timeout(SILENCE_MAX, self.socket.flush()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(End(format!("it can't be written: {error}"))),
-            Err(_) => Err(End("it takes no more bytes".to_owned())),
-        }
+        written(self.socket.flush()).await
     }
 
     /// Says goodbye, and waits for the answer only so long: Slack leaves TCP open after it.
@@ -205,6 +200,15 @@ impl<T: Fn(News)> Pump<T> {
     }
 }
 
+/// A peer that reads nothing must not hold the pump up for ever.
+async fn written(write: impl Future<Output = Result<(), ProtocolError>>) -> Result<(), End> {
+    match tokio::time::timeout(SILENCE_MAX, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(End(format!("it can't be written: {error}"))),
+        Err(_) => Err(End("it takes no more bytes".to_owned())),
+    }
+}
+
 /// Puts fragments together, up to the bound of a whole frame.
 fn assemble(item: Item, parts: &mut BytesMut, batch: &mut Vec<Bytes>) -> Result<(), End> {
     let (bytes, is_last) = match item {
@@ -214,8 +218,7 @@ fn assemble(item: Item, parts: &mut BytesMut, batch: &mut Vec<Bytes>) -> Result<
         }
         Item::Continue(bytes) => (bytes, false),
         Item::Last(bytes) => (bytes, true),
-        // Slack sends no binary frames; its pieces are passed over with the next text.
-        Item::FirstBinary(_) => return Ok(()),
+        Item::FirstBinary(_) => return Err(End("a binary frame in fragments".to_owned())),
     };
     if parts.len() + bytes.len() > FRAME_BYTES_MAX {
         return Err(End(format!("a frame of more than {FRAME_BYTES_MAX} bytes")));

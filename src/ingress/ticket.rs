@@ -77,7 +77,7 @@ pub(super) async fn ask(
             bot_tokens,
         } => {
             for (n, token) in bot_tokens.iter().enumerate() {
-                if !known.contains(n) {
+                if !known.asked.contains(&n) {
                     match identify(web, line, token, installs).await {
                         Ok(_) => {}
                         // One workspace's token is void: the others go on without it.
@@ -87,13 +87,19 @@ pub(super) async fn ask(
                         }
                         Err(refused) => return Err(refused),
                     }
-                    known.put(n);
+                    known.asked.push(n);
                 }
             }
+            known.is_all = true;
             open(web, "apps.connections.open", app_token).await
         }
         Transport::Rtm { bot_token } => {
-            let team = identify(web, line, bot_token, installs).await?;
+            let identified = identify(web, line, bot_token, installs).await;
+            known.is_all |= match &identified {
+                Ok(_) => true,
+                Err(refused) => refused.is_final,
+            };
+            let team = identified?;
             let mut ticket = open(web, "rtm.connect", bot_token).await?;
             if ticket.team.is_empty() {
                 ticket.team = team;
@@ -105,15 +111,15 @@ pub(super) async fn ask(
 
 /// Which bot tokens were asked already, by their place.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Known(Vec<usize>);
+pub(super) struct Known {
+    asked: Vec<usize>,
+    is_all: bool,
+}
 
 impl Known {
-    fn contains(&self, n: usize) -> bool {
-        self.0.contains(&n)
-    }
-
-    fn put(&mut self, n: usize) {
-        self.0.push(n);
+    /// Whether every token was asked once.
+    pub(super) fn is_all(&self) -> bool {
+        self.is_all
     }
 }
 

@@ -14,16 +14,16 @@ pub struct Callback<'a> {
     #[serde(rename = "type", default, borrow)]
     pub kind: Cow<'a, str>,
     /// The workspace it is about; in Slack Connect channels possibly the other side's.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub team_id: TeamId,
     /// Unique, and the same in every redelivery; absent where there is no inner event.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub event_id: EventId,
     /// When it happened, seconds since 1970.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub event_time: u64,
     /// At most one of the installs that can see the event.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub authorizations: Vec<Authorization>,
     /// The event itself; absent in `app_rate_limited`.
     #[serde(default, borrow)]
@@ -46,39 +46,66 @@ pub struct Authorization {
 pub struct EventHead<'a> {
     /// `message`, `app_mention`, …
     #[serde(rename = "type", borrow)]
-    pub kind: Cow<'a, str>,
+    pub kind: Reference<'a>,
     /// The kind of message, where it is not a plain one.
     #[serde(borrow)]
-    pub subtype: Option<Cow<'a, str>>,
+    pub subtype: Reference<'a>,
     /// Who did it. Some events carry a whole user object here.
     #[serde(borrow)]
-    pub user: Option<Reference<'a>>,
+    pub user: Reference<'a>,
     /// Where. Some events carry a whole conversation object here.
     #[serde(borrow)]
-    pub channel: Option<Reference<'a>>,
+    pub channel: Reference<'a>,
     /// What was written.
     #[serde(borrow)]
-    pub text: Option<Cow<'a, str>>,
+    pub text: Reference<'a>,
     /// The message.
     #[serde(borrow)]
-    pub ts: Option<Cow<'a, str>>,
+    pub ts: Reference<'a>,
     /// The thread it is in.
     #[serde(borrow)]
-    pub thread_ts: Option<Cow<'a, str>>,
+    pub thread_ts: Reference<'a>,
     /// The bot that posted it.
     #[serde(borrow)]
-    pub bot_id: Option<Cow<'a, str>>,
-    /// The workspace of whoever did it; RTM frames have only this.
-    #[serde(borrow)]
-    pub team: Option<Cow<'a, str>>,
+    pub bot_id: Reference<'a>,
 }
 
-/// An id, or an object that has one.
+/// An inner event of which only the type can be read.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct EventKind<'a> {
+    /// `message`, `app_mention`, …
+    #[serde(rename = "type", borrow)]
+    pub kind: Reference<'a>,
+}
+
+impl<'a> From<EventKind<'a>> for EventHead<'a> {
+    fn from(event: EventKind<'a>) -> Self {
+        Self {
+            kind: event.kind,
+            ..Self::default()
+        }
+    }
+}
+
+/// Reads `null` as if the field were absent.
+///
+/// # Errors
+/// When the value is neither null nor a `T`.
+pub fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A text, or an object that has an id, or something new that is tolerated.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub enum Reference<'a> {
-    /// The bare id.
-    Id(#[serde(borrow)] Cow<'a, str>),
+    /// The text itself.
+    Text(#[serde(borrow)] Cow<'a, str>),
     /// An object; `id` is absent in a few.
     Object {
         /// The object's id.
@@ -89,11 +116,17 @@ pub enum Reference<'a> {
     Other(serde::de::IgnoredAny),
 }
 
+impl Default for Reference<'_> {
+    fn default() -> Self {
+        Self::Other(serde::de::IgnoredAny)
+    }
+}
+
 impl Reference<'_> {
-    /// The id, or nothing.
-    pub fn id(&self) -> &str {
+    /// The text or id, or nothing.
+    pub fn as_str(&self) -> &str {
         match self {
-            Self::Id(id) | Self::Object { id } => id,
+            Self::Text(id) | Self::Object { id } => id,
             Self::Other(_) => "",
         }
     }

@@ -154,7 +154,8 @@ pub(super) fn files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
 
 /// Removes a file that is folded, with its log.
 pub(super) fn remove(path: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
+    // The file itself last: while it is there, its log is known to be garbage of ours.
+    for suffix in ["-wal", "-shm", ""] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         // A file that is already gone is what we want.

@@ -83,8 +83,8 @@ impl Reader {
         answered.await.unwrap_or(Err(Error::Closed))
     }
 
-    pub(super) fn close(&self) {
-        // When the queue is full the thread ends with the last Reader instead.
+    /// Ends the thread; when its queue is full it ends with the last Reader instead.
+    pub(super) fn close(self) {
         drop(self.asks.try_send(Ask::Close));
     }
 }
@@ -171,10 +171,11 @@ impl Files {
         if let Some(found) = self.state.row(seq)? {
             return Ok(Some(found));
         }
-        if let Ok(Some(found)) = self.journal_row(seq) {
-            return Ok(Some(found));
+        match self.journal_row(seq) {
+            Ok(Some(found)) => Ok(Some(found)),
+            // Folded between the two looks, and the file is gone: it is in state.db now. Else the error stands.
+            other => self.state.row(seq)?.map_or(other, |found| Ok(Some(found))),
         }
-        self.state.row(seq)
     }
 
     fn journal_row(&self, seq: u64) -> Result<Option<(String, Bytes)>, Error> {

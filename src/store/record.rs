@@ -28,7 +28,7 @@ pub enum Outcome {
         /// Its lane, or the key it was for.
         lane: String,
         /// What it was.
-        effect: Effect,
+        effect: Box<Effect>,
     },
 }
 
@@ -242,16 +242,10 @@ impl Record {
                 key,
                 is_held,
             } => Entry {
-                name: Some(envelope.id.clone()),
-                key: Some(key.as_str().to_owned()),
                 extra: Some(json(&RowHead::of(&envelope, is_held))?),
-                body: Some(envelope.payload.clone()),
-                ..entry("row")
+                ..of_envelope(entry("row"), &key, &envelope)
             },
-            Self::Release { row } => Entry {
-                refers: Some(row),
-                ..entry("release")
-            },
+            Self::Release { row } => referring(entry("release"), row),
             Self::Turn {
                 delivery,
                 row,
@@ -267,41 +261,18 @@ impl Record {
                 refers: row,
                 n: Some(version),
                 body: state,
-                extra: Some(json(&TurnExtra {
-                    app: app.as_str().to_owned(),
-                    team,
-                    effects,
-                })?),
+                extra: Some(turn_extra(&app, team, effects)?),
                 ..entry("turn")
             },
-            Self::Drop { row } => Entry {
-                refers: Some(row),
-                ..entry("drop")
-            },
+            Self::Drop { row } => referring(entry("drop"), row),
             Self::DeadDelivery {
                 row,
                 key,
                 envelope,
                 error,
-            } => Entry {
-                name: Some(envelope.id.clone()),
-                key: Some(key.as_str().to_owned()),
-                refers: row,
-                body: Some(envelope.payload.clone()),
-                extra: Some(json(&DeadExtra {
-                    error,
-                    head: DeadHead::Delivery(RowHead::of(&envelope, false)),
-                })?),
-                ..entry("dead")
-            },
-            Self::Attempt { row } => Entry {
-                refers: Some(row),
-                ..entry("attempt")
-            },
-            Self::Exhume { dead } => Entry {
-                refers: Some(dead),
-                ..entry("exhume")
-            },
+            } => dead_delivery(entry("dead"), row, &key, &envelope, error)?,
+            Self::Attempt { row } => referring(entry("attempt"), row),
+            Self::Exhume { dead } => referring(entry("exhume"), dead),
             Self::Requeue {
                 dead,
                 name,
@@ -311,11 +282,7 @@ impl Record {
             } => Entry {
                 name: Some(name.0),
                 refers: Some(dead),
-                extra: Some(json(&TurnExtra {
-                    app: app.as_str().to_owned(),
-                    team,
-                    effects: vec![effect],
-                })?),
+                extra: Some(turn_extra(&app, team, vec![effect])?),
                 ..entry("requeue")
             },
             Self::Effect {
@@ -325,6 +292,47 @@ impl Record {
                 outcome,
             } => effect_entry(entry, turn, n, name, outcome)?,
         })
+    }
+}
+
+fn turn_extra(app: &AppName, team: TeamId, effects: Vec<Effect>) -> Result<String, Error> {
+    json(&TurnExtra {
+        app: app.as_str().to_owned(),
+        team,
+        effects,
+    })
+}
+
+fn dead_delivery(
+    entry: Entry,
+    row: Option<u64>,
+    key: &Key,
+    envelope: &Envelope,
+    error: String,
+) -> Result<Entry, Error> {
+    Ok(Entry {
+        refers: row,
+        extra: Some(json(&DeadExtra {
+            error,
+            head: DeadHead::Delivery(RowHead::of(envelope, false)),
+        })?),
+        ..of_envelope(entry, key, envelope)
+    })
+}
+
+fn referring(entry: Entry, to: u64) -> Entry {
+    Entry {
+        refers: Some(to),
+        ..entry
+    }
+}
+
+fn of_envelope(entry: Entry, key: &Key, envelope: &Envelope) -> Entry {
+    Entry {
+        name: Some(envelope.id.clone()),
+        key: Some(key.as_str().to_owned()),
+        body: Some(envelope.payload.clone()),
+        ..entry
     }
 }
 

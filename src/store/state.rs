@@ -18,6 +18,9 @@ use crate::slack::id::{ChannelId, Ts};
 /// The newest format that this module knows; `PRAGMA user_version` of `state.db`.
 const FORMAT: i64 = 1;
 
+/// Older ones may damage a database that two connections write and checkpoint at the same time.
+const SQLITE_OLDEST: i32 = 3_051_003;
+
 const SCHEMA: &str = "
     CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
     CREATE TABLE state(key TEXT PRIMARY KEY, version INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL)
@@ -166,6 +169,18 @@ impl State {
             .and_then(|()| db.pragma_update(None, "journal_mode", "WAL"))
             .and_then(|()| db.pragma_update(None, "synchronous", "FULL"))
             .map_err(&fail)?;
+        let mode: String = db
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .map_err(&fail)?;
+        if mode != "wal" || rusqlite::version_number() < SQLITE_OLDEST {
+            return Err(Error::Unusable {
+                path: path.display().to_string(),
+                why: format!(
+                    "SQLite {} in {mode} mode; 3.51.3 or newer in wal mode is needed",
+                    rusqlite::version()
+                ),
+            });
+        }
         let found: i64 = db
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(&fail)?;

@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Error, dial};
-use crate::base::limits::RESPONSE_BYTES_MAX;
+use crate::base::limits::{RESPONSE_BYTES_MAX, RETRY_AFTER_MOST};
 use crate::base::secret::Secret;
 use crate::slack::error::Code;
+use crate::slack::event::null_is_default;
 
 /// Calls Slack's Web API. Belongs to one thread; a clone shares its connections.
 #[derive(Clone)]
@@ -46,6 +47,11 @@ pub struct Response {
 }
 
 impl Response {
+    /// The answer as Slack sent it.
+    pub fn into_body(self) -> Bytes {
+        self.body
+    }
+
     /// The answer as `T`.
     ///
     /// # Errors
@@ -59,16 +65,22 @@ impl Response {
 #[serde(default)]
 struct Head {
     ok: bool,
+    #[serde(deserialize_with = "null_is_default")]
     error: String,
+    #[serde(deserialize_with = "null_is_default")]
     needed: String,
+    #[serde(deserialize_with = "null_is_default")]
     provided: String,
+    #[serde(deserialize_with = "null_is_default")]
     warning: String,
+    #[serde(deserialize_with = "null_is_default")]
     response_metadata: Metadata,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Metadata {
+    #[serde(deserialize_with = "null_is_default")]
     messages: Vec<String>,
 }
 
@@ -194,7 +206,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .trim()
         .parse()
         .ok()?;
-    Some(Duration::from_secs(seconds))
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MOST))
 }
 
 /// Arguments as form fields: the one body type that every method takes.
@@ -232,6 +244,13 @@ mod tests {
     #[test]
     fn what_slack_says_decides_and_what_is_not_slacks_is_told_apart() {
         assert!(judge(200, r#"{"ok":true}"#).is_ok());
+        assert!(
+            judge(
+                200,
+                r#"{"ok":true,"warning":null,"response_metadata":null}"#
+            )
+            .is_ok()
+        );
         for (status, body, text, then) in [
             (
                 200,

@@ -10,6 +10,15 @@ use crate::base::limits::{
 };
 use crate::base::rng::Rng;
 
+/// A delivery, as far as its turns depend on it.
+pub(super) trait Item {
+    /// It comes from an earlier run, and may have ended it: its attempt must be on record before it runs.
+    fn is_suspect(&self) -> bool;
+
+    /// While it waits for a retry, later ones pass.
+    fn is_aside(&self) -> bool;
+}
+
 /// What happens to the machine. `D` is a delivery with its tokens.
 #[derive(Debug)]
 pub(super) enum Input<D> {
@@ -19,12 +28,16 @@ pub(super) enum Input<D> {
     Loaded,
     /// The stored state can't be read.
     NotLoaded(String),
+    /// The head's attempt is on record.
+    OnRecord,
     /// The running turn ended well and was submitted.
     Committed,
     /// The running turn ended badly.
     Failed(String),
-    /// The wait before a retry is over.
+    /// The wait before a retry of the head is over.
     RetryDue,
+    /// The wait of a delivery that let others pass is over.
+    AsideDue(u64),
 }
 
 /// What the shell must do.
@@ -32,6 +45,8 @@ pub(super) enum Input<D> {
 pub(super) enum Output<D> {
     /// Read the stored state.
     Load,
+    /// Put the head's attempt on record.
+    Record,
     /// Start the head's turn.
     Begin {
         /// 1 for the first try.
@@ -39,15 +54,17 @@ pub(super) enum Output<D> {
     },
     /// The head is done: drop it.
     Done(D),
-    /// The head is given up.
+    /// It is given up, with its last error.
     GiveUp {
         /// It.
         delivery: D,
         /// Its last error, and how often it was tried.
         error: String,
     },
-    /// Wait, then tell.
+    /// Wait, then tell [`Input::RetryDue`].
     RetryAfter(Duration),
+    /// Wait, then tell [`Input::AsideDue`] with this number.
+    AsideAfter(u64, Duration),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,19 +73,29 @@ enum Phase {
     Loading,
     /// Nothing to do.
     Idle,
+    /// The head's attempt is being put on record.
+    Recording,
     /// The head's turn runs.
     Running,
     /// The head waits for its retry; the state is loaded or not.
     Waiting { is_loaded: bool },
 }
 
+#[derive(Debug)]
+struct Entry<D> {
+    delivery: D,
+    attempt: u32,
+    first_try: Option<Instant>,
+    is_on_record: bool,
+}
+
 /// The turns of one key.
 #[derive(Debug)]
 pub(super) struct Machine<D> {
     phase: Phase,
-    queue: VecDeque<D>,
-    attempt: u32,
-    first_try: Option<Instant>,
+    queue: VecDeque<Entry<D>>,
+    aside: VecDeque<(u64, Entry<D>)>,
+    next_aside: u64,
     rng: Rng,
 }
 
@@ -77,27 +104,45 @@ const BACKOFF: Backoff = Backoff {
     most: TURN_RETRY_MOST,
 };
 
-impl<D> Machine<D> {
+impl<D: Item> Machine<D> {
     /// A machine whose shell reads the state first: it answers with `Loaded` or `NotLoaded`.
     pub(super) fn new(rng: Rng) -> Self {
         Self {
             phase: Phase::Loading,
             queue: VecDeque::new(),
-            attempt: 0,
-            first_try: None,
+            aside: VecDeque::new(),
+            next_aside: 0,
             rng,
         }
     }
 
     /// The delivery whose turn it is.
     pub(super) fn head(&self) -> Option<&D> {
-        self.queue.front()
+        self.queue.front().map(|entry| &entry.delivery)
     }
 
     pub(super) fn step(&mut self, now: Instant, input: Input<D>, out: &mut Vec<Output<D>>) {
         match (self.phase, input) {
             (phase, Input::Delivered(delivery)) => {
-                self.queue.push_back(delivery);
+                self.queue.push_back(Entry {
+                    delivery,
+                    attempt: 0,
+                    first_try: None,
+                    is_on_record: false,
+                });
+                if phase == Phase::Idle {
+                    self.begin(now, out);
+                }
+            }
+            (phase, Input::AsideDue(number)) => {
+                if let Some(at) = self
+                    .aside
+                    .iter()
+                    .position(|(waiting, _)| *waiting == number)
+                {
+                    self.queue
+                        .extend(self.aside.remove(at).map(|(_, entry)| entry));
+                }
                 if phase == Phase::Idle {
                     self.begin(now, out);
                 }
@@ -106,82 +151,118 @@ impl<D> Machine<D> {
                 self.phase = Phase::Idle;
                 self.begin(now, out);
             }
-            (Phase::Loading, Input::NotLoaded(error)) => self.fail(now, &error, false, out),
-            (Phase::Running, Input::Committed) => {
-                out.extend(self.settle().map(Output::Done));
+            (Phase::Loading, Input::NotLoaded(error)) => self.fail_loading(now, &error, out),
+            (Phase::Recording, Input::OnRecord) => {
+                if let Some(head) = self.queue.front_mut() {
+                    head.is_on_record = true;
+                }
                 self.begin(now, out);
             }
-            (Phase::Running, Input::Failed(error)) => self.fail(now, &error, true, out),
-            (Phase::Waiting { is_loaded }, Input::RetryDue) => {
-                if is_loaded {
-                    self.begin(now, out);
-                } else {
-                    self.phase = Phase::Loading;
-                    out.push(Output::Load);
-                }
+            (Phase::Running, Input::Committed) => {
+                out.extend(
+                    self.queue
+                        .pop_front()
+                        .map(|head| Output::Done(head.delivery)),
+                );
+                self.begin(now, out);
+            }
+            (Phase::Running, Input::Failed(error)) => self.fail(now, &error, out),
+            (Phase::Waiting { is_loaded: true }, Input::RetryDue) => self.begin(now, out),
+            (Phase::Waiting { is_loaded: false }, Input::RetryDue) => {
+                self.phase = Phase::Loading;
+                out.push(Output::Load);
             }
             // Answers to questions that were not asked: a shell never makes them.
-            (Phase::Idle | Phase::Running | Phase::Waiting { .. }, Input::Loaded)
-            | (Phase::Idle | Phase::Running | Phase::Waiting { .. }, Input::NotLoaded(_))
+            (
+                Phase::Idle | Phase::Recording | Phase::Running | Phase::Waiting { .. },
+                Input::Loaded | Input::NotLoaded(_),
+            )
             | (
-                Phase::Idle | Phase::Loading | Phase::Waiting { .. },
+                Phase::Idle | Phase::Loading | Phase::Recording | Phase::Waiting { .. },
                 Input::Committed | Input::Failed(_),
             )
-            | (Phase::Idle | Phase::Running | Phase::Loading, Input::RetryDue) => {}
+            | (
+                Phase::Idle | Phase::Loading | Phase::Running | Phase::Waiting { .. },
+                Input::OnRecord,
+            )
+            | (Phase::Idle | Phase::Recording | Phase::Running | Phase::Loading, Input::RetryDue) =>
+                {}
         }
     }
 
     fn begin(&mut self, now: Instant, out: &mut Vec<Output<D>>) {
-        if self.queue.is_empty() {
+        let Some(head) = self.queue.front_mut() else {
             self.phase = Phase::Idle;
+            return;
+        };
+        if head.delivery.is_suspect() && !head.is_on_record {
+            self.phase = Phase::Recording;
+            out.push(Output::Record);
             return;
         }
         self.phase = Phase::Running;
-        self.attempt += 1;
-        self.first_try.get_or_insert(now);
+        head.attempt += 1;
+        head.first_try.get_or_insert(now);
         out.push(Output::Begin {
-            attempt: self.attempt,
+            attempt: head.attempt,
         });
     }
 
-    fn fail(&mut self, now: Instant, error: &str, is_loaded: bool, out: &mut Vec<Output<D>>) {
-        if !is_loaded {
-            // A state that can't be read counts as a try of the head's turn.
-            self.attempt += 1;
-            self.first_try.get_or_insert(now);
+    /// The head's turn failed: again later, or never.
+    fn fail(&mut self, now: Instant, error: &str, out: &mut Vec<Output<D>>) {
+        let Some(head) = self.queue.pop_front() else {
+            return;
+        };
+        if !head.may_try_again(now) {
+            out.push(head.given_up(error));
+            return self.begin(now, out);
         }
-        let tried_for = self
-            .first_try
-            .map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
-        if self.attempt < TURN_ATTEMPTS_MAX && tried_for < TURN_RETRIED_WITHIN {
-            self.phase = Phase::Waiting { is_loaded };
-            let wait = BACKOFF.delay(self.attempt, &mut self.rng);
+        let wait = BACKOFF.delay(head.attempt, &mut self.rng);
+        if head.delivery.is_aside() {
+            self.next_aside += 1;
+            out.push(Output::AsideAfter(self.next_aside, wait));
+            self.aside.push_back((self.next_aside, head));
+            return self.begin(now, out);
+        }
+        self.queue.push_front(head);
+        self.phase = Phase::Waiting { is_loaded: true };
+        out.push(Output::RetryAfter(wait));
+    }
+
+    /// A state that can't be read counts as a try of the head's turn.
+    fn fail_loading(&mut self, now: Instant, error: &str, out: &mut Vec<Output<D>>) {
+        self.phase = Phase::Waiting { is_loaded: false };
+        let Some(mut head) = self.queue.pop_front() else {
+            out.push(Output::RetryAfter(BACKOFF.most));
+            return;
+        };
+        head.attempt += 1;
+        head.first_try.get_or_insert(now);
+        if head.may_try_again(now) {
+            let wait = BACKOFF.delay(head.attempt, &mut self.rng);
+            self.queue.push_front(head);
             out.push(Output::RetryAfter(wait));
             return;
         }
-        let attempts = self.attempt;
-        if let Some(delivery) = self.settle() {
-            out.push(Output::GiveUp {
-                delivery,
-                error: format!("{error} (tried {attempts} times)"),
-            });
-        }
-        if is_loaded {
-            self.begin(now, out);
-        } else if self.queue.is_empty() {
-            // The next delivery finds a machine that waits, and a state that is read again.
-            self.phase = Phase::Waiting { is_loaded };
-            out.push(Output::RetryAfter(BACKOFF.most));
-        } else {
-            self.phase = Phase::Loading;
-            out.push(Output::Load);
-        }
+        out.push(head.given_up(error));
+        out.push(Output::RetryAfter(BACKOFF.first));
+    }
+}
+
+impl<D> Entry<D> {
+    fn may_try_again(&self, now: Instant) -> bool {
+        let tried_for = self
+            .first_try
+            .map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
+        // However long the first try took, there is a second.
+        self.attempt < 2 || (self.attempt < TURN_ATTEMPTS_MAX && tried_for < TURN_RETRIED_WITHIN)
     }
 
-    fn settle(&mut self) -> Option<D> {
-        self.attempt = 0;
-        self.first_try = None;
-        self.queue.pop_front()
+    fn given_up(self, error: &str) -> Output<D> {
+        Output::GiveUp {
+            delivery: self.delivery,
+            error: format!("{error} (tried {} times)", self.attempt),
+        }
     }
 }
 
@@ -189,6 +270,17 @@ impl<D> Machine<D> {
 mod tests {
     use super::*;
     use crate::base::clock::Clock;
+
+    /// Numbers from 100 come from an earlier run; from 200 they let others pass.
+    impl Item for u32 {
+        fn is_suspect(&self) -> bool {
+            (100..200).contains(self)
+        }
+
+        fn is_aside(&self) -> bool {
+            *self >= 200
+        }
+    }
 
     fn run(inputs: Vec<Input<u32>>) -> Vec<Output<u32>> {
         let (mut machine, now) = (Machine::new(Rng::seeded(1)), Clock::system().now());
@@ -263,12 +355,59 @@ mod tests {
     }
 
     #[test]
+    fn rule_7_an_attempt_of_a_recovered_delivery_is_on_record_before_it_runs_and_once() {
+        let out = run(vec![
+            Input::Delivered(100),
+            Input::Loaded,
+            Input::Committed,
+            Input::OnRecord,
+            Input::Failed("no".into()),
+            Input::RetryDue,
+            Input::Committed,
+        ]);
+        assert_eq!(out, [Output::Record, begin(1), begin(2), Output::Done(100)]);
+    }
+
+    #[test]
+    fn rule_6_a_delivery_that_retries_aside_lets_others_pass() {
+        let out = run(vec![
+            Input::Loaded,
+            Input::Delivered(200),
+            Input::Delivered(1),
+            Input::Failed("no".into()),
+            Input::Committed,
+            Input::AsideDue(1),
+            Input::Committed,
+        ]);
+        let aside = out
+            .iter()
+            .position(|o| matches!(o, Output::AsideAfter(1, _)));
+        assert_eq!(aside, Some(1));
+        let rest: Vec<_> = out
+            .into_iter()
+            .filter(|o| !matches!(o, Output::AsideAfter(..)))
+            .collect();
+        assert_eq!(
+            rest,
+            [
+                begin(1),
+                begin(1),
+                Output::Done(1),
+                begin(2),
+                Output::Done(200)
+            ]
+        );
+    }
+
+    #[test]
     fn answers_to_questions_that_were_not_asked_change_nothing() {
         let out = run(vec![
             Input::Committed,
             Input::RetryDue,
             Input::Loaded,
             Input::Failed("x".into()),
+            Input::OnRecord,
+            Input::AsideDue(7),
             Input::NotLoaded("x".into()),
         ]);
         assert_eq!(out, []);

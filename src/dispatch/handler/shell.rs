@@ -1,23 +1,28 @@
 //! The actix actor around one key's machine and one author's value.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use bytes::Bytes;
 use tracing::Instrument;
 
-use super::machine::{Input, Machine, Output};
+use super::machine::{Input, Item, Machine, Output};
 use crate::actor::fence::{fenced, fenced_now};
 use crate::actor::port::{Admitted, WayBack};
 use crate::base::clock::Clock;
-use crate::base::limits::{EFFECTS_BYTES_MAX, EFFECTS_MAX, STATE_BYTES_MAX, TURN_WITHIN};
+use crate::base::limits::{EFFECTS_BYTES_MAX, EFFECTS_MAX, STATE_BYTES_MAX};
 use crate::base::rng::Rng;
 use crate::bot::activation::{Activation, Outcome};
-use crate::bot::turn::Turn;
+use crate::bot::route::Policy;
+use crate::bot::turn::{Setting, Turn};
 use crate::dispatch::inbox::InboxShell;
 use crate::flow::delivery::Delivery;
+use crate::flow::effect::Effect;
 use crate::flow::envelope::Context as Place;
 use crate::flow::key::Key;
+use crate::flow::ports::Reads;
 use crate::store::Reader;
 
 /// A delivery with the route that its handler takes.
@@ -27,6 +32,37 @@ pub struct Routed {
     pub delivery: Delivery,
     /// Which route.
     pub route: usize,
+    /// How its turn runs.
+    pub policy: Policy,
+}
+
+impl Item for Admitted<Routed> {
+    fn is_suspect(&self) -> bool {
+        self.message.delivery.is_suspect
+    }
+
+    fn is_aside(&self) -> bool {
+        self.message.policy.is_aside
+    }
+}
+
+/// A recovered delivery is about to run: put that on record, then answer with [`OnRecord`].
+#[derive(Debug)]
+pub struct AttemptWanted {
+    /// The shard's number for the delivery.
+    pub slot: u64,
+}
+
+impl Message for AttemptWanted {
+    type Result = ();
+}
+
+/// The attempt of the head is on record.
+#[derive(Debug)]
+pub struct OnRecord;
+
+impl Message for OnRecord {
+    type Result = ();
 }
 
 /// A delivery was dealt with.
@@ -52,7 +88,7 @@ impl Message for TurnEnded {
 }
 
 /// What every handler of a shard works with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Workplace {
     /// Where ended turns go.
     pub inbox: WayBack<InboxShell>,
@@ -60,6 +96,16 @@ pub struct Workplace {
     pub reader: Reader,
     /// The time.
     pub clock: Clock,
+    /// Answers turns that ask Slack.
+    pub reads: Rc<dyn Reads>,
+    /// Too much waits on disk: turns that would add to it fail.
+    pub is_over_quota: Rc<Cell<bool>>,
+}
+
+impl std::fmt::Debug for Workplace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Workplace").finish_non_exhaustive()
+    }
 }
 
 /// The actor of one key.
@@ -110,6 +156,17 @@ impl HandlerShell {
                     "a delivery is given up and kept as a dead letter");
                 self.end(slot, TurnResult::GiveUp(error));
             }
+            Output::Record => {
+                if let Some(head) = self.machine.head() {
+                    let slot = head.message.delivery.slot;
+                    self.workplace.inbox.send(AttemptWanted { slot });
+                }
+            }
+            Output::AsideAfter(number, wait) => {
+                context.run_later(wait, move |shell, context| {
+                    shell.step(Input::AsideDue(number), context);
+                });
+            }
             Output::RetryAfter(wait) => {
                 context.run_later(wait, |shell, context| {
                     shell.step(Input::RetryDue, context);
@@ -146,7 +203,12 @@ impl HandlerShell {
         let Some(head) = self.machine.head() else {
             return;
         };
-        let Routed { delivery, route } = &head.message;
+        let Routed {
+            delivery,
+            route,
+            policy,
+        } = &head.message;
+        let within = policy.within;
         let envelope = Arc::clone(&delivery.envelope);
         let span = tracing::info_span!("turn", key = %self.key, team = %envelope.team, event = %envelope.id, attempt);
         let subject = &envelope.subject;
@@ -157,19 +219,21 @@ impl HandlerShell {
             ts: subject.ts.clone(),
             thread_ts: subject.thread_ts.clone(),
         };
-        let turn = Turn::new(
-            envelope.app.clone(),
-            self.key.clone(),
-            delivery.id(),
+        let turn = Turn::new(Setting {
+            app: envelope.app.clone(),
+            key: self.key.clone(),
+            delivery: delivery.id(),
             attempt,
-            place,
-        );
+            context: place,
+            hops: envelope.hops,
+            reads: Rc::clone(&self.workplace.reads),
+        });
         let slot = delivery.slot;
         let work = self.activation.begin(*route, envelope, turn);
-        let fenced = fenced(TURN_WITHIN, work).instrument(span).into_actor(self);
+        let fenced = fenced(within, work).instrument(span).into_actor(self);
         context.spawn(fenced.map(move |ended, shell, context| {
             let ended = match ended {
-                Ok(Ok(outcome)) => checked(outcome),
+                Ok(Ok(outcome)) => checked(outcome, shell.workplace.is_over_quota.get()),
                 Ok(Err(error)) => Err(told(&*error)),
                 Err(broken) => Err(broken.to_string()),
             };
@@ -213,7 +277,7 @@ fn told(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What may refuse a single turn is asked before the next one starts: after that only a whole batch can fail.
-fn checked(outcome: Outcome) -> Result<Outcome, String> {
+fn checked(outcome: Outcome, is_over_quota: bool) -> Result<Outcome, String> {
     let state = outcome.state.as_ref().map_or(0, Bytes::len);
     if state > STATE_BYTES_MAX {
         return Err(format!(
@@ -225,6 +289,13 @@ fn checked(outcome: Outcome) -> Result<Outcome, String> {
         return Err(format!(
             "the turn has {count} effects, and may have {EFFECTS_MAX}"
         ));
+    }
+    let sends_memos = outcome
+        .effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Memo(_)));
+    if is_over_quota && sends_memos {
+        return Err("too many deliveries wait on disk for it to send one more".to_owned());
     }
     if count > 0 {
         let bytes = serde_json::to_vec(&outcome.effects)
@@ -252,5 +323,13 @@ impl Handler<Admitted<Routed>> for HandlerShell {
 
     fn handle(&mut self, delivery: Admitted<Routed>, context: &mut Self::Context) {
         self.step(Input::Delivered(delivery), context);
+    }
+}
+
+impl Handler<OnRecord> for HandlerShell {
+    type Result = ();
+
+    fn handle(&mut self, _: OnRecord, context: &mut Self::Context) {
+        self.step(Input::OnRecord, context);
     }
 }

@@ -6,6 +6,9 @@ use crate::base::clock::Instant;
 use crate::base::limits::{MARKS_IN_MEMORY, MARKS_IN_MEMORY_MAX};
 use crate::flow::envelope::Mark;
 
+/// How far our clock may be from Slack's, in seconds; further apart, an old event may look remembered.
+const CLOCKS_APART_S: u64 = 30;
+
 /// What is known of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
@@ -50,7 +53,7 @@ impl Dedupe {
     /// Whether an event that happened then would be remembered if it had been seen. Times that Slack did not
     /// tell are taken as recent.
     pub(super) fn covers(&self, happened_s: u64) -> bool {
-        happened_s == 0 || happened_s >= self.covers_since_s
+        happened_s == 0 || happened_s >= self.covers_since_s + CLOCKS_APART_S
     }
 
     #[cfg(test)]
@@ -59,18 +62,21 @@ impl Dedupe {
     }
 
     fn trim(&mut self, now: Instant) {
-        while let Some(&(at, mark)) = self.order.front() {
+        for _ in 0..self.order.len() {
+            let Some(&(at, mark)) = self.order.front() else {
+                return;
+            };
             let is_old = now.saturating_duration_since(at) > MARKS_IN_MEMORY;
             if !is_old && self.order.len() <= MARKS_IN_MEMORY_MAX {
                 return;
             }
-            // What is open stays known through its event's own end.
-            if let Some(Seen::Durable) = self.seen.get(&mark) {
-                self.seen.remove(&mark);
-            } else if self.seen.contains_key(&mark) {
-                return;
-            }
             self.order.pop_front();
+            if let Some(Seen::Open(_)) = self.seen.get(&mark) {
+                // What is open stays known until its event's end.
+                self.order.push_back((now, mark));
+                continue;
+            }
+            self.seen.remove(&mark);
             let (started, started_s) = self.started;
             let at_s = started_s + at.saturating_duration_since(started).as_secs();
             // An event is received after it happened, a second's rounding included.
@@ -91,11 +97,11 @@ mod tests {
         let mut dedupe = Dedupe::new(now, 1000, 400);
         dedupe.put(now, Mark(1), Seen::Durable);
         assert_eq!(dedupe.get(Mark(1)), Some(Seen::Durable));
-        assert!(dedupe.covers(400) && !dedupe.covers(399) && dedupe.covers(0));
+        assert!(dedupe.covers(430) && !dedupe.covers(429) && dedupe.covers(0));
         let later = now + MARKS_IN_MEMORY + Duration::from_secs(1);
         dedupe.put(later, Mark(2), Seen::Durable);
         assert_eq!(dedupe.get(Mark(1)), None);
-        assert!(!dedupe.covers(1000) && dedupe.covers(1001));
+        assert!(!dedupe.covers(1030) && dedupe.covers(1031));
     }
 
     #[test]

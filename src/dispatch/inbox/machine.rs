@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 
 use super::dedupe::{Dedupe, Seen};
 use crate::base::clock::Instant;
+use crate::base::limits::LAGGING_MAX;
+use crate::bot::route::Policy;
 use crate::dispatch::handler::TurnResult;
 use crate::dispatch::router::Router;
 use crate::flow::ack::Ack;
@@ -29,18 +31,20 @@ use crate::store::{Record, RecoveredRow};
 pub(super) enum Input {
     /// Envelopes came in.
     Arrived(Vec<Arrival>),
-    /// A deferred job ended: its result, and the effect that is done with it.
-    JobEnded(Box<(Arrival, Record)>),
+    /// Something of our own for one key, and the effect that is done with its admission.
+    Internal(Box<(Arrival, Committed)>),
     /// An earlier run left these.
     Recovered(Vec<RecoveredRow>),
     /// A handler dealt with a delivery.
     TurnEnded(u64, TurnResult),
+    /// A recovered delivery is about to run.
+    AttemptWanted(u64),
     /// The journal is durable up to here.
     Durable(u64),
     /// Rows were read back for a key.
     RowsRead(Key, Vec<u64>, Vec<(u64, Envelope)>),
     /// A mark was looked up on disk.
-    MarkRead(u64, bool),
+    MarkRead(u64, Option<bool>),
     /// Time has passed.
     Tick,
     /// Admit nothing more.
@@ -55,7 +59,9 @@ pub(super) enum Input {
 )]
 pub(super) enum Output {
     /// Give it to the key's actor.
-    Deliver(Delivery, usize),
+    Deliver(Delivery, usize, Policy),
+    /// Tell the key's actor that its head's attempt is on record.
+    TellOnRecord(Key),
     /// Submit; the machine is told the numbers by [`Machine::submitted`].
     Submit(Record, Option<Mark>),
     /// Tell Slack that we own it.
@@ -101,7 +107,7 @@ struct Event {
     open: usize,
     /// The ack waits for the answer of this delivery.
     held_for: Option<u64>,
-    _permit: Permit,
+    _permit: Option<Permit>,
 }
 
 /// A delivery in memory.
@@ -152,6 +158,8 @@ enum Consequence {
     Settled(u64, Vec<Effect>),
     /// The held ack of this event may go without its answer.
     Released(u64),
+    /// The attempt of this delivery is on record.
+    OnRecord(u64),
     /// Nothing waits for it.
     Nothing,
 }
@@ -176,6 +184,8 @@ pub(super) struct Machine {
     open: HashMap<u64, Open>,
     residents: HashMap<Key, Resident>,
     checking: HashMap<u64, Arrival>,
+    /// Rows of an earlier run, with how many runs ended while they ran.
+    suspects: HashMap<u64, u32>,
     fresh: VecDeque<(Instant, u64)>,
     held: VecDeque<(Instant, u64)>,
     unnumbered: VecDeque<Unnumbered>,
@@ -197,6 +207,7 @@ impl Machine {
             open: HashMap::new(),
             residents: HashMap::new(),
             checking: HashMap::new(),
+            suspects: HashMap::new(),
             fresh: VecDeque::new(),
             held: VecDeque::new(),
             unnumbered: VecDeque::new(),
@@ -221,6 +232,11 @@ impl Machine {
         fronts.into_iter().flatten().map(|(at, _)| *at).min()
     }
 
+    /// Whether so much waits on disk that nothing may be added but what Slack would not send again.
+    pub(super) fn is_over_quota(&self) -> bool {
+        self.lagging >= LAGGING_MAX
+    }
+
     /// How many deliveries are in memory or wait on disk, or are not durable yet.
     pub(super) fn unsettled(&self) -> usize {
         self.open.len() + self.lagging + self.in_flight.len()
@@ -233,11 +249,11 @@ impl Machine {
                     self.arrive(now, arrival, out);
                 }
             }
-            Input::JobEnded(ended) => {
-                let (arrival, done) = *ended;
-                self.admit(now, arrival, out);
-                self.submit(done, None, Consequence::Nothing, out);
+            Input::Internal(internal) => {
+                let (arrival, committed) = *internal;
+                self.admit_internal(now, arrival, committed, out);
             }
+            Input::AttemptWanted(slot) => self.record_attempt(slot, out),
             Input::Recovered(rows) => self.recover(rows, out),
             Input::TurnEnded(slot, result) => self.end_turn(slot, result, out),
             Input::Durable(upto) => self.become_durable(upto, now, out),

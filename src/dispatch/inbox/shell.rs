@@ -1,6 +1,7 @@
 //! The actix actor around a shard's inbox.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,21 +10,32 @@ use tokio::sync::oneshot;
 
 use super::dedupe::Dedupe;
 use super::machine::{Counted, Input, Machine, Output};
+use crate::actor::alarm::Alarm;
 use crate::actor::port::{Port, Undelivered, WayBack};
-use crate::base::clock::{Clock, Instant};
-use crate::base::limits::{KEY_MAILBOX_MAX, MARKS_IN_MEMORY, OUTBOX_MAX, SHARD_OPEN_MAX};
+use crate::actor::vital::Vital;
+use crate::base::clock::Clock;
+use crate::base::limits::{
+    KEY_MAILBOX_MAX, KEYS_READ_MAX, MARKS_IN_MEMORY, OUTBOX_MAX, SHARD_OPEN_MAX,
+};
 use crate::dispatch::directory::Directory;
-use crate::dispatch::handler::{HandlerShell, Routed, TurnEnded, TurnResult, Workplace};
+use crate::dispatch::handler::{
+    AttemptWanted, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace,
+};
+use crate::dispatch::internal;
 use crate::dispatch::jobs::{Finished, Jobs};
+use crate::dispatch::reads::WebReads;
 use crate::dispatch::router::Router;
 use crate::egress::Entrance as OutboxEntrance;
-use crate::flow::delivery::Delivery;
 use crate::flow::effect::{Committed, Effect};
-use crate::flow::envelope::{Arrival, Mark};
+use crate::flow::envelope::{Arrival, Mark, Unreadable};
 use crate::flow::gate::{Gate, Permit};
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
 use crate::store::{Durable, Queue, Reader, Record, RecoveredRow, Submission, Submitter, Unfolded};
+use crate::web::Client;
+
+/// How soon to look again whether what is full has room.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// How long to wait before a failed read of the store is tried again.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -45,6 +57,8 @@ pub struct Parts {
     pub unfolded: Arc<Unfolded>,
     /// Takes committed calls.
     pub outbox: OutboxEntrance,
+    /// Where the Web API is, for reads of turns.
+    pub base_url: String,
     /// The time.
     pub clock: Clock,
 }
@@ -140,7 +154,11 @@ pub struct InboxShell {
     workplace: Workplace,
     calls: VecDeque<Committed>,
     jobs: Jobs,
-    armed: Option<Instant>,
+    /// Reads of lagging rows that wait: for the outbox to drain, or for other reads to end.
+    reads: VecDeque<(Key, Vec<u64>)>,
+    reads_under_way: usize,
+    alarm: Alarm,
+    _vital: Vital,
 }
 
 impl std::fmt::Debug for InboxShell {
@@ -165,10 +183,18 @@ impl InboxShell {
                 inbox: way_back,
                 reader: parts.reader.clone(),
                 clock: parts.clock,
+                reads: Rc::new(WebReads {
+                    web: Client::new(&parts.base_url),
+                    installs: parts.installs.clone(),
+                }),
+                is_over_quota: Rc::default(),
             },
             calls: VecDeque::new(),
             jobs: Jobs::new(Arc::clone(&parts.router)),
-            armed: None,
+            reads: VecDeque::new(),
+            reads_under_way: 0,
+            alarm: Alarm::default(),
+            _vital: Vital::new("inbox"),
             parts,
         }
     }
@@ -181,6 +207,10 @@ impl InboxShell {
             self.perform(output, context);
         }
         self.parts.outbox.put(&mut self.calls);
+        self.start_reads(context);
+        self.workplace
+            .is_over_quota
+            .set(self.machine.is_over_quota());
         self.arm(context);
     }
 
@@ -223,18 +253,26 @@ impl InboxShell {
         match output {
             // Taken out by `submit`.
             Output::Submit(..) => {}
-            Output::Deliver(delivery, route) => self.deliver(delivery, route),
+            Output::Deliver(delivery, route, policy) => self.deliver(Routed {
+                delivery,
+                route,
+                policy,
+            }),
+            Output::TellOnRecord(key) => {
+                if let Some(port) = self.parts.directory.get(&key) {
+                    port.way_back().send(OnRecord);
+                }
+            }
             Output::Ack(ack, answer) => ack.release(answer),
             Output::Perform(committed) => self.take(committed, context),
-            Output::ReadRows(key, rows) => self.read_rows(key, rows, context),
+            Output::ReadRows(key, rows) => self.reads.push_back((key, rows)),
             Output::ReadMark(number, mark) => self.read_mark(number, mark, context),
         }
     }
 
     /// Hands the delivery to its key's actor, which comes to life if it must.
-    fn deliver(&mut self, delivery: Delivery, route: usize) {
-        let key = delivery.key.clone();
-        let mut routed = Routed { delivery, route };
+    fn deliver(&mut self, mut routed: Routed) {
+        let key = routed.delivery.key.clone();
         if let Some(port) = self.parts.directory.get(&key) {
             routed = match port.offer(routed) {
                 Ok(()) => return,
@@ -267,20 +305,42 @@ impl InboxShell {
             match committed.effect {
                 Effect::Call(_) => self.calls.push_back(committed),
                 Effect::Job(_) => self.jobs.put(committed),
+                Effect::Memo(_) => self.admit_internal(internal::memo(committed), context),
             }
         }
         self.start_jobs(context);
+    }
+
+    fn admit_internal(
+        &mut self,
+        internal: Result<Box<(Arrival, Committed)>, Unreadable>,
+        context: &mut Context<Self>,
+    ) {
+        match internal {
+            Ok(internal) => self.step(Input::Internal(internal), context),
+            // It was written by us: a fault of ours. It stays in the outbox's table for the next version.
+            Err(error) => tracing::error!(%error, "an effect of our own can't be read"),
+        }
     }
 
     fn start_jobs(&mut self, context: &mut Context<Self>) {
         while let Some(job) = self.jobs.start_next() {
             let work = job.run(self.parts.clock).into_actor(self);
             context.spawn(work.map(|finished: Finished, shell, context| {
-                if let Some((arrival, done)) = finished.into_arrival(shell.parts.clock) {
-                    shell.step(Input::JobEnded(Box::new((arrival, done))), context);
-                }
+                shell.admit_internal(finished.into_arrival(), context);
                 shell.start_jobs(context);
             }));
+        }
+    }
+
+    /// Reads lagging rows back, for a few keys at once, and for none while what is committed already backs up.
+    fn start_reads(&mut self, context: &mut Context<Self>) {
+        while self.reads_under_way < KEYS_READ_MAX && !self.is_backed_up() {
+            let Some((key, rows)) = self.reads.pop_front() else {
+                return;
+            };
+            self.reads_under_way += 1;
+            self.read_rows(key, rows, context);
         }
     }
 
@@ -288,7 +348,10 @@ impl InboxShell {
         let (reader, wanted) = (self.parts.reader.clone(), rows.clone());
         let read = async move { reader.rows(wanted).await }.into_actor(self);
         context.spawn(read.map(move |found, shell, context| match found {
-            Ok(found) => shell.step(Input::RowsRead(key, rows, found), context),
+            Ok(found) => {
+                shell.reads_under_way -= 1;
+                shell.step(Input::RowsRead(key, rows, found), context);
+            }
             Err(error) => {
                 tracing::error!(%key, %error, "stored deliveries can't be read back; trying again");
                 context.run_later(READ_AGAIN_AFTER, |shell, context| {
@@ -302,35 +365,27 @@ impl InboxShell {
         let reader = self.parts.reader.clone();
         let read = async move { reader.has_mark(mark).await }.into_actor(self);
         context.spawn(read.map(move |found, shell, context| {
-            let is_known = found.unwrap_or_else(|error| {
-                tracing::error!(%error, "a mark can't be looked up; the event is taken as new");
-                false
-            });
-            shell.step(Input::MarkRead(number, is_known), context);
+            if let Err(error) = &found {
+                tracing::error!(%error, "a mark can't be looked up; its event is left un-acked");
+            }
+            shell.step(Input::MarkRead(number, found.ok()), context);
         }));
     }
 
     fn arm(&mut self, context: &mut Context<Self>) {
+        let now = self.parts.clock.now();
         let mut next = self.machine.next_tick();
-        if !self.calls.is_empty() {
-            // The outbox is full: look again soon.
-            let soon = self.parts.clock.now() + Duration::from_millis(10);
+        if !self.calls.is_empty() || !self.reads.is_empty() {
+            // The outbox is full, or enough is being read: look again soon.
+            let soon = now + LOOK_AGAIN_AFTER;
             next = Some(next.map_or(soon, |at| at.min(soon)));
         }
-        let Some(next) = next else {
-            return;
-        };
-        if self.armed.is_some_and(|armed| armed <= next) {
-            return;
+        if let Some(wait) = self.alarm.set(next, now) {
+            context.run_later(wait, |shell, context| {
+                shell.alarm.rang();
+                shell.step(Input::Tick, context);
+            });
         }
-        self.armed = Some(next);
-        let wait = next.saturating_duration_since(self.parts.clock.now());
-        context.run_later(wait, move |shell, context| {
-            if shell.armed == Some(next) {
-                shell.armed = None;
-            }
-            shell.step(Input::Tick, context);
-        });
     }
 
     /// Whether what was committed waits for the outbox or for jobs: then nothing more is admitted.
@@ -360,6 +415,14 @@ impl Handler<TurnEnded> for InboxShell {
 
     fn handle(&mut self, ended: TurnEnded, context: &mut Self::Context) {
         self.step(Input::TurnEnded(ended.slot, ended.result), context);
+    }
+}
+
+impl Handler<AttemptWanted> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, wanted: AttemptWanted, context: &mut Self::Context) {
+        self.step(Input::AttemptWanted(wanted.slot), context);
     }
 }
 

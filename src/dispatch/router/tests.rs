@@ -4,9 +4,18 @@ use bytes::Bytes;
 use serde_json::json;
 
 use super::*;
-use crate::flow::envelope::Origin;
+use crate::bot::Result;
+use crate::bot::answer::Reply;
+use crate::bot::handler::{HandlerActor, On};
+use crate::bot::incoming::Event;
+use crate::bot::job::{Done, Job};
+use crate::bot::route::Routes;
+use crate::bot::turn::Turn;
+use crate::flow::envelope::{Kind, Origin};
 use crate::flow::key::AppName;
-use crate::prelude::*;
+use crate::slack::event::{Command, Message};
+use crate::slack::id::TeamId;
+use serde::{Deserialize, Serialize};
 
 #[derive(Default, Serialize, Deserialize)]
 struct Greeter;
@@ -135,9 +144,9 @@ fn edits_and_joins_are_no_messages_of_people() {
 #[test]
 fn a_jobs_result_goes_back_to_the_key_that_asked_and_to_nobody_else() {
     let result = json!({
-        "job": "acme/Ev1/greeter#0", "name": "count", "key": "greeter/acme/T1/user/U9",
+        "effect": "acme/Ev1/greeter#0", "name": "count", "key": "greeter/acme/T1/user/U9", "hops": 0,
         "context": {"team": "T1", "user": "U9", "channel": "C1", "ts": "", "thread_ts": ""},
-        "input": null, "output": {"Ok": 1},
+        "input": "null", "output": {"Ok": "1"},
     });
     let result = read(Kind::JobResult, result.to_string());
     assert_eq!(

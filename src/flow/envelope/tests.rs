@@ -101,3 +101,26 @@ fn what_is_not_json_is_refused_with_its_place() {
         "{error}"
     );
 }
+
+#[test]
+fn one_odd_field_does_not_hide_an_event() {
+    for odd in [
+        r#""ts": 12, "text": null"#,
+        r#""text": "\ud83d""#,
+        r#""subtype": {}, "bot_id": []"#,
+    ] {
+        let payload = format!(
+            r#"{{"event_id":"E","event_time":null,"authorizations":null,"event":{{"type":"message",{odd}}}}}"#
+        );
+        let envelope = read(Kind::Event, &payload).unwrap();
+        assert_eq!(envelope.subject.name, "message", "{odd}");
+    }
+}
+
+#[test]
+fn an_envelope_without_an_id_gets_a_name_and_no_mark() {
+    let mut typing = read(Kind::RtmEvent, r#"{"type":"user_typing","channel":"C1"}"#).unwrap();
+    typing.name_anonymous(7);
+    assert_eq!(typing.id, "acme/anonymous-0000000000000007");
+    assert_eq!(typing.mark(), None);
+}

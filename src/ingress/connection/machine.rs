@@ -101,6 +101,10 @@ impl Machine {
 
     /// When the next [`Input::Tick`] is wanted.
     pub(super) fn next_tick(&self) -> Option<Instant> {
+        if self.is_stopped {
+            // Every socket is told to close; only their ends are waited for.
+            return None;
+        }
         let next = match self.next {
             Next::Waiting { until } | Next::Greeting { until, .. } => Some(until),
             Next::None | Next::Asking(_) | Next::Dialling(_) => None,
@@ -228,7 +232,10 @@ impl Machine {
             return;
         }
         self.next = Next::None;
-        if let Some((old, _)) = self.serving.replace((generation, now)) {
+        if let Some((old, since)) = self.serving.replace((generation, now)) {
+            if now.saturating_duration_since(since) >= RECONNECT_SETTLED {
+                self.failures = 0;
+            }
             self.retiring.push((old, now + RETIRE_WITHIN));
         }
         out.push(Output::Up(generation));
@@ -278,9 +285,10 @@ impl Machine {
         if now.saturating_duration_since(since) >= RECONNECT_SETTLED {
             self.failures = 0;
         }
-        out.push(Output::Down(why.to_owned()));
         if self.next == Next::None {
             self.fail(now, None, why, out);
+        } else {
+            out.push(Output::Down(why.to_owned()));
         }
     }
 

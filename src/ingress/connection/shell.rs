@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use super::machine::{Generation, Input, Machine, Output};
+use crate::actor::alarm::Alarm;
 use crate::actor::port::WayBack;
-use crate::base::clock::{Clock, Instant};
+use crate::base::clock::Clock;
 use crate::base::limits::SOCKET_OPEN_MAX;
 use crate::base::rng::Rng;
 use crate::dispatch::inbox::Entrance;
@@ -71,7 +72,8 @@ pub struct ConnectionShell {
     known: Known,
     tickets: HashMap<Generation, Ticket>,
     sockets: HashMap<Generation, Socket>,
-    armed: Option<Instant>,
+    alarm: Alarm,
+    rng: Rng,
     shed: u64,
     /// It was told to end, rather than stopped by what Slack said: then it stays to be seen.
     is_ending: bool,
@@ -95,7 +97,8 @@ impl ConnectionShell {
             known: Known::default(),
             tickets: HashMap::new(),
             sockets: HashMap::new(),
-            armed: None,
+            alarm: Alarm::default(),
+            rng: Rng::from_system(),
             shed: 0,
             is_ending: false,
             _lifeline: Lifeline::new(parts.line.name.clone(), supervisor),
@@ -154,6 +157,9 @@ impl ConnectionShell {
         };
         context.spawn(asked.into_actor(self).map(
             move |(ticket, known): (Result<Ticket, Refused>, Known), shell, context| {
+                if known.is_all() && !shell.known.is_all() {
+                    shell.parts.installs.asked(&shell.parts.line.app);
+                }
                 shell.known = known;
                 match ticket {
                     Ok(ticket) => {
@@ -214,6 +220,11 @@ impl ConnectionShell {
         let mut arrivals: Vec<Vec<Arrival>> =
             self.parts.shards.iter().map(|_| Vec::new()).collect();
         for frame in frames {
+            // Checked once here: nothing behind looks at every byte.
+            if std::str::from_utf8(&frame).is_err() {
+                tracing::warn!(connection = %self.parts.line.name, "a frame that is not UTF-8; it is left alone");
+                continue;
+            }
             match self.parts.line.transport {
                 Transport::SocketMode { .. } => {
                     self.socket_mode_frame(generation, &frame, &mut arrivals, context);
@@ -317,13 +328,17 @@ impl ConnectionShell {
         read: Result<(Envelope, Option<EnvelopeId>, bool), crate::flow::envelope::Unreadable>,
         arrivals: &mut [Vec<Arrival>],
     ) {
-        let (envelope, envelope_id, is_retry) = match read {
+        let (mut envelope, envelope_id, is_retry) = match read {
             Ok(read) => read,
             Err(error) => {
                 tracing::warn!(connection = %self.parts.line.name, %error, "an envelope that can't be read is not acked");
                 return;
             }
         };
+        if envelope.id.is_empty() {
+            // Nothing tells a second copy of it from the first, but what it causes needs a name of its own.
+            envelope.name_anonymous(self.rng.next_u64());
+        }
         let shard = home_shard(&envelope.app, &envelope.team, self.parts.shards.len());
         let (Some(entrance), Some(arrivals)) =
             (self.parts.shards.get(shard), arrivals.get_mut(shard))
@@ -349,7 +364,7 @@ impl ConnectionShell {
         arrivals.push(Arrival {
             envelope,
             ack,
-            permit,
+            permit: Some(permit),
             is_retry,
         });
     }
@@ -363,20 +378,13 @@ impl ConnectionShell {
     }
 
     fn arm(&mut self, context: &mut Context<Self>) {
-        let Some(next) = self.machine.next_tick() else {
-            return;
-        };
-        if self.armed.is_some_and(|armed| armed <= next) {
-            return;
+        let next = self.machine.next_tick();
+        if let Some(wait) = self.alarm.set(next, self.parts.clock.now()) {
+            context.run_later(wait, |shell, context| {
+                shell.alarm.rang();
+                shell.step(Input::Tick, context);
+            });
         }
-        self.armed = Some(next);
-        let wait = next.saturating_duration_since(self.parts.clock.now());
-        context.run_later(wait, move |shell, context| {
-            if shell.armed == Some(next) {
-                shell.armed = None;
-            }
-            shell.step(Input::Tick, context);
-        });
     }
 }
 

@@ -5,59 +5,76 @@ use std::sync::Arc;
 use super::{Consequence, Unnumbered};
 use super::{Event, Machine, Open, Output, Row, Seen, ephemeral};
 use crate::base::clock::Instant;
-use crate::base::limits::{ANSWER_WITHIN, KEY_MAILBOX_MAX, LAGGING_MAX, UNFINISHED_AFTER};
+use crate::base::limits::{ANSWER_WITHIN, KEY_MAILBOX_MAX, UNFINISHED_AFTER};
 use crate::dispatch::router::Target;
 use crate::flow::delivery::Delivery;
+use crate::flow::effect::Committed;
 use crate::flow::envelope::{Arrival, Envelope, Kind, Mark};
-use crate::store::Record;
+use crate::store::{Outcome as EffectOutcome, Record};
 
 impl Machine {
     pub(super) fn arrive(&mut self, now: Instant, arrival: Arrival, out: &mut Vec<Output>) {
-        let envelope = &arrival.envelope;
-        let Some(mark) = envelope.mark() else {
-            return self.admit(now, arrival, out);
-        };
-        match self.dedupe.get(mark) {
-            Some(Seen::Durable) => {
-                self.counted.duplicates += 1;
-                out.extend(arrival.ack.map(|ack| Output::Ack(ack, None)));
+        let known = arrival.envelope.mark().and_then(|mark| {
+            let seen = self.dedupe.get(mark);
+            if seen.is_none() && self.may_be_forgotten(&arrival) {
+                return Some(Err(mark));
             }
-            Some(Seen::Open(event)) => {
-                self.counted.duplicates += 1;
-                match self.events.get_mut(&event) {
-                    Some(event) => event.acks.extend(arrival.ack),
-                    // Open in the window and closed here: it is durable.
-                    None => out.extend(arrival.ack.map(|ack| Output::Ack(ack, None))),
-                }
-            }
-            None if arrival.is_retry && !self.dedupe.covers(envelope.happened_s) => {
+            seen.map(Ok)
+        });
+        match known {
+            None => self.admit(now, arrival, out),
+            Some(Ok(seen)) => self.repeat(seen, arrival, out),
+            Some(Err(mark)) => {
                 let number = self.number();
                 self.checking.insert(number, arrival);
                 out.push(Output::ReadMark(number, mark));
             }
-            None => self.admit(now, arrival, out),
         }
     }
 
+    /// It was seen before: its ack joins that of the first, or goes out at once.
+    fn repeat(&mut self, seen: Seen, arrival: Arrival, out: &mut Vec<Output>) {
+        self.counted.duplicates += 1;
+        let event = match seen {
+            Seen::Open(event) => self.events.get_mut(&event),
+            Seen::Durable => None,
+        };
+        match event {
+            Some(event) => event.acks.extend(arrival.ack),
+            None => out.extend(arrival.ack.map(|ack| Output::Ack(ack, None))),
+        }
+    }
+
+    /// Whether it may have been seen so long ago that only the disk knows.
+    fn may_be_forgotten(&self, arrival: &Arrival) -> bool {
+        let happened_s = arrival.envelope.happened_s;
+        !self.dedupe.covers(happened_s) || (arrival.is_retry && happened_s == 0)
+    }
+
+    /// The disk was asked. Nothing known means that it could not be: then it is left un-acked.
     pub(super) fn checked(
         &mut self,
         now: Instant,
         number: u64,
-        is_known: bool,
+        is_known: Option<bool>,
         out: &mut Vec<Output>,
     ) {
         let Some(arrival) = self.checking.remove(&number) else {
             return;
         };
-        if let (true, Some(mark)) = (is_known, arrival.envelope.mark()) {
-            self.dedupe.put(now, mark, Seen::Durable);
-        }
-        // Another copy may have been admitted meanwhile; and this one is looked at as if it were no retry.
-        let arrival = Arrival {
-            is_retry: false,
-            ..arrival
+        let Some(is_known) = is_known else {
+            self.counted.shed += 1;
+            return;
         };
-        self.arrive(now, arrival, out);
+        // Another copy may have been admitted meanwhile.
+        let seen = arrival
+            .envelope
+            .mark()
+            .and_then(|mark| self.dedupe.get(mark));
+        match seen.or(is_known.then_some(Seen::Durable)) {
+            Some(seen) => self.repeat(seen, arrival, out),
+            None => self.admit(now, arrival, out),
+        }
     }
 
     pub(super) fn admit(&mut self, now: Instant, arrival: Arrival, out: &mut Vec<Output>) {
@@ -92,7 +109,7 @@ impl Machine {
             out.extend(ack.map(|ack| Output::Ack(ack, answer)));
             return;
         }
-        if self.lagging >= LAGGING_MAX && envelope.kind != Kind::JobResult {
+        if self.is_over_quota() && !envelope.kind.is_internal() {
             self.counted.shed += 1;
             return;
         }
@@ -113,13 +130,58 @@ impl Machine {
                 _permit: permit,
             },
         );
+        // With several deliveries the mark must not be durable before all of them are: one transaction for all.
+        let is_stored = targets.len() > 1 || envelope.kind.is_internal();
         let envelope = Arc::new(envelope);
         for target in targets {
-            self.take_in(now, number, &envelope, target, out);
+            let slot = self.take_in(now, number, &envelope, target, out);
+            if let Some(slot) = slot.filter(|_| is_stored) {
+                self.store_row(slot, out);
+            }
         }
     }
 
-    /// One delivery of an admitted event: to its actor, or to disk when the key's mailbox is full.
+    /// Something of our own: never shed. Its effect is done in the transaction that stores it.
+    pub(super) fn admit_internal(
+        &mut self,
+        now: Instant,
+        arrival: Arrival,
+        committed: Committed,
+        out: &mut Vec<Output>,
+    ) {
+        let Committed {
+            seq,
+            n,
+            name,
+            app,
+            team,
+            effect,
+            ..
+        } = committed;
+        let outcome = if self.router.targets(&arrival.envelope).is_empty() {
+            self.counted.dead += 1;
+            EffectOutcome::Dead {
+                error: "no handler has a route for it".to_owned(),
+                app,
+                team,
+                lane: arrival.envelope.subject.name.clone(),
+                effect: Box::new(effect),
+            }
+        } else {
+            self.admit(now, arrival, out);
+            EffectOutcome::Done(None)
+        };
+        let record = Record::Effect {
+            seq,
+            n,
+            name,
+            outcome,
+        };
+        self.submit(record, None, Consequence::Nothing, out);
+    }
+
+    /// One delivery of an admitted event: to its actor, or to disk when the key's mailbox is full. Gives its
+    /// number while it is in memory.
     pub(super) fn take_in(
         &mut self,
         now: Instant,
@@ -127,12 +189,13 @@ impl Machine {
         envelope: &Arc<Envelope>,
         target: Target,
         out: &mut Vec<Output>,
-    ) {
-        let Target { key, route } = target;
+    ) -> Option<u64> {
+        let Target { key, route, policy } = target;
         let is_new = !self.residents.contains_key(&key);
         let resident = self.residents.entry(key.clone()).or_default();
         if resident.in_mailbox >= KEY_MAILBOX_MAX || !resident.lagging.is_empty() {
-            return self.lag(event, envelope, key, out);
+            self.lag(event, envelope, key, out);
+            return None;
         }
         let is_busy = resident.in_mailbox > 0;
         resident.in_mailbox += 1;
@@ -161,14 +224,16 @@ impl Machine {
             envelope: Arc::clone(envelope),
             key,
             slot,
+            is_suspect: false,
         };
-        out.push(Output::Deliver(delivery, route));
+        out.push(Output::Deliver(delivery, route, policy));
         // What will not be committed at once is stored at once; an answer's row always is.
         if is_new || is_busy || envelope.kind.is_answered() {
             self.store_row(slot, out);
         } else {
             self.fresh.push_back((now + UNFINISHED_AFTER, slot));
         }
+        Some(slot)
     }
 
     /// Makes the delivery an unfinished row, so that its ack need not wait for its turn.
@@ -190,7 +255,10 @@ impl Machine {
             key: open.key.clone(),
             is_held,
         };
-        let mark = event.and_then(|event| self.take_mark(event));
+        // A held row may be dropped at the next start: its mark comes with its release or commit.
+        let mark = event
+            .filter(|_| !is_held)
+            .and_then(|event| self.take_mark(event));
         out.push(Output::Submit(record, mark));
         self.unnumbered.push_back(Unnumbered {
             consequence: Consequence::Stored(slot),

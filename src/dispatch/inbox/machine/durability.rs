@@ -23,6 +23,10 @@ impl Machine {
                 }
                 Consequence::Settled(slot, effects) => self.settle(seq, slot, effects, now, out),
                 Consequence::Released(event) => self.release_acks(event, out),
+                Consequence::OnRecord(slot) => {
+                    let key = self.open.get(&slot).map(|open| open.key.clone());
+                    out.extend(key.map(Output::TellOnRecord));
+                }
                 Consequence::Nothing => {}
             }
         }

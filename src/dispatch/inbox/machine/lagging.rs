@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Consequence, Machine, Open, Output, Row, Unnumbered};
-use crate::base::limits::KEY_MAILBOX_MAX;
+use crate::base::limits::{KEY_MAILBOX_MAX, POISON_DEATHS_MAX};
 use crate::dispatch::handler::TurnResult;
 use crate::flow::delivery::Delivery;
 use crate::flow::envelope::Envelope;
@@ -68,7 +68,6 @@ impl Machine {
         let Some(resident) = self.residents.get_mut(key) else {
             return;
         };
-        resident.is_reading = false;
         let wanted: HashSet<u64> = wanted.iter().copied().collect();
         let before = resident.lagging.len();
         resident.lagging.retain(|row| !wanted.contains(row));
@@ -81,6 +80,7 @@ impl Machine {
             let slot = self.number();
             let envelope = Arc::new(envelope);
             let target = self.router.target_of(key, &envelope);
+            let deaths = self.suspects.remove(&row);
             self.open.insert(
                 slot,
                 Open {
@@ -97,6 +97,14 @@ impl Machine {
             if let Some(resident) = self.residents.get_mut(key) {
                 resident.in_mailbox += 1;
             }
+            // The run that ended first left no record of an attempt.
+            if let Some(deaths) = deaths.map(|deaths| deaths + 1)
+                && deaths >= POISON_DEATHS_MAX
+            {
+                let error = format!("the process ended {deaths} times while it ran");
+                self.end_turn(slot, TurnResult::GiveUp(error), out);
+                continue;
+            }
             let Some(target) = target else {
                 let error = "its handler, or the route it came by, is gone".to_owned();
                 self.end_turn(slot, TurnResult::GiveUp(error), out);
@@ -106,10 +114,27 @@ impl Machine {
                 envelope,
                 key: key.clone(),
                 slot,
+                is_suspect: deaths.is_some(),
             };
-            out.push(Output::Deliver(delivery, target.route));
+            out.push(Output::Deliver(delivery, target.route, target.policy));
+        }
+        // Only now: rows that are given up on the way must not start a read of their own.
+        if let Some(resident) = self.residents.get_mut(key) {
+            resident.is_reading = false;
         }
         self.read_lagging(key, out);
+    }
+
+    /// The attempt of a recovered delivery: should it end the process, that is on record.
+    pub(super) fn record_attempt(&mut self, slot: u64, out: &mut Vec<Output>) {
+        if let Some(row) = self.open.get(&slot).and_then(|open| open.row.seq()) {
+            self.submit(
+                Record::Attempt { row },
+                None,
+                Consequence::OnRecord(slot),
+                out,
+            );
+        }
     }
 
     pub(super) fn recover(&mut self, rows: Vec<RecoveredRow>, out: &mut Vec<Output>) {
@@ -124,6 +149,7 @@ impl Machine {
                 continue;
             }
             self.lagging += 1;
+            self.suspects.insert(row.seq, row.attempts);
             let resident = self.residents.entry(row.key.clone()).or_default();
             resident.lagging.push_back(row.seq);
             keys.push(row.key);

@@ -1,241 +1,16 @@
 //! The inbox against the rules of a delivery's life.
 
+mod shard;
+
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use super::*;
-use crate::base::clock::Clock;
 use crate::base::limits::{KEY_MAILBOX_MAX, MARKS_IN_MEMORY};
-use crate::bot::activation::{Outcome, Registration};
-use crate::flow::ack::Released;
-use crate::flow::envelope::{Kind, Origin};
-use crate::flow::gate::Gate;
+use crate::flow::envelope::Kind;
 use crate::flow::key::AppName;
-use crate::prelude::*;
-
-#[derive(Default, Serialize, Deserialize)]
-struct Greeter;
-
-impl HandlerActor for Greeter {
-    const NAME: &'static str = "greeter";
-    fn routes(routes: &mut Routes<Self>) {
-        routes.on::<Message>().per_user();
-        routes.command("/greeted").per_user();
-    }
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct Second;
-
-impl HandlerActor for Second {
-    const NAME: &'static str = "second";
-    fn routes(routes: &mut Routes<Self>) {
-        routes.on::<Message>().containing("both").per_channel();
-    }
-}
-
-impl On<Message> for Greeter {
-    async fn on(&mut self, _: Message, _: &mut Turn) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl On<Message> for Second {
-    async fn on(&mut self, _: Message, _: &mut Turn) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl On<Command> for Greeter {
-    async fn on(&mut self, _: Command, _: &mut Turn) -> Result<Reply> {
-        Ok(Reply::none())
-    }
-}
-
-/// A shard whose outputs are written down as words.
-struct Shard {
-    machine: Machine,
-    now: Instant,
-    gate: Gate,
-    socket: mpsc::Sender<Released>,
-    acks: mpsc::Receiver<Released>,
-    next_seq: u64,
-    slots: Vec<(String, u64)>,
-}
-
-impl Shard {
-    fn new() -> Self {
-        let now = Clock::system().now();
-        let handlers = vec![Registration::of::<Greeter>(), Registration::of::<Second>()];
-        let router = Arc::new(Router::new(handlers).unwrap());
-        let (socket, acks) = mpsc::channel(1000);
-        Self {
-            machine: Machine::new(router, Installs::default(), Dedupe::new(now, 10_000, 9_000)),
-            now,
-            gate: Gate::new(1000),
-            socket,
-            acks,
-            next_seq: 1,
-            slots: Vec::new(),
-        }
-    }
-
-    /// A shard where U1's greeter is resident and idle.
-    fn warm() -> Self {
-        let mut shard = Self::new();
-        shard.message("Ev0", "U1", "hi");
-        shard.commit("Ev0/greeter");
-        shard.durable();
-        shard
-    }
-
-    fn arrival(&self, kind: Kind, envelope_id: &str, payload: &serde_json::Value) -> Arrival {
-        let origin = Origin {
-            app: &AppName::new("a"),
-            envelope_id,
-            team: TeamId::default(),
-        };
-        let payload = Bytes::from(payload.to_string());
-        Arrival {
-            envelope: Envelope::read(kind, &origin, payload, 0).unwrap(),
-            ack: Some(Ack {
-                place: self.socket.clone().try_reserve_owned().unwrap(),
-                envelope_id: envelope_id.into(),
-            }),
-            permit: self.gate.try_enter().unwrap(),
-            is_retry: false,
-        }
-    }
-
-    fn event(&self, id: &str, user: &str, text: &str, happened_s: u64) -> Arrival {
-        let event =
-            json!({"type": "message", "user": user, "channel": "C1", "ts": "1.2", "text": text});
-        let payload =
-            json!({"team_id": "T1", "event_id": id, "event_time": happened_s, "event": event});
-        self.arrival(Kind::Event, id, &payload)
-    }
-
-    fn message(&mut self, id: &str, user: &str, text: &str) -> Vec<String> {
-        let arrival = self.event(id, user, text, 10_000);
-        self.step(Input::Arrived(vec![arrival]))
-    }
-
-    fn command(&mut self, id: &str) -> Vec<String> {
-        let payload = json!({"command": "/greeted", "team_id": "T1", "channel_id": "C1", "user_id": "U1",
-            "response_url": "http://hooks/1"});
-        let arrival = self.arrival(Kind::Command, id, &payload);
-        self.step(Input::Arrived(vec![arrival]))
-    }
-
-    fn commit(&mut self, delivery: &str) -> Vec<String> {
-        self.commit_with(delivery, None)
-    }
-
-    fn commit_with(&mut self, delivery: &str, answer: Option<&str>) -> Vec<String> {
-        let outcome = Outcome {
-            state: None,
-            version: 1,
-            effects: Vec::new(),
-            answer: answer.and_then(ephemeral),
-        };
-        self.end(delivery, TurnResult::Commit(outcome))
-    }
-
-    fn end(&mut self, delivery: &str, result: TurnResult) -> Vec<String> {
-        let at = self
-            .slots
-            .iter()
-            .position(|(id, _)| id == &format!("a/{delivery}"))
-            .unwrap_or_else(|| panic!("{delivery} was not delivered: {:?}", self.slots));
-        let (_, slot) = self.slots.remove(at);
-        self.step(Input::TurnEnded(slot, result))
-    }
-
-    fn durable(&mut self) -> Vec<String> {
-        self.step(Input::Durable(self.next_seq - 1))
-    }
-
-    fn wait(&mut self, wait: Duration) -> Vec<String> {
-        self.now += wait;
-        self.step(Input::Tick)
-    }
-
-    fn step(&mut self, input: Input) -> Vec<String> {
-        let mut out = Vec::new();
-        self.machine.step(self.now, input, &mut out);
-        let first = self.next_seq;
-        let mut told = Vec::new();
-        for output in out {
-            told.extend(self.tell(output));
-        }
-        if self.next_seq > first {
-            self.machine.submitted(first);
-        }
-        while let Ok(released) = self.acks.try_recv() {
-            let answer = released.answer.map(|answer| answer.get().to_owned());
-            told.push(
-                format!(
-                    "ack {} {}",
-                    released.envelope_id,
-                    answer.unwrap_or_default()
-                )
-                .trim_end()
-                .to_owned(),
-            );
-        }
-        told
-    }
-
-    fn tell(&mut self, output: Output) -> Option<String> {
-        Some(match output {
-            Output::Deliver(delivery, _) => {
-                self.slots.push((delivery.id(), delivery.slot));
-                format!("deliver {}", delivery.id())
-            }
-            Output::Submit(record, mark) => {
-                let seq = self.next_seq;
-                self.next_seq += 1;
-                let marked = if mark.is_some() { " marked" } else { "" };
-                match record {
-                    Record::Row {
-                        envelope, is_held, ..
-                    } => {
-                        format!(
-                            "row {seq} {}{}{marked}",
-                            envelope.id,
-                            if is_held { " held" } else { "" }
-                        )
-                    }
-                    Record::Turn {
-                        delivery,
-                        row,
-                        effects,
-                        ..
-                    } => {
-                        format!(
-                            "turn {delivery} row {row:?} effects {}{marked}",
-                            effects.len()
-                        )
-                    }
-                    Record::DeadDelivery { row, error, .. } => {
-                        format!("dead row {row:?} {error}{marked}")
-                    }
-                    other => format!("{other:?}"),
-                }
-            }
-            Output::Ack(ack, answer) => {
-                ack.release(answer);
-                return None;
-            }
-            Output::Perform(effects) => format!("perform {}", effects.len()),
-            Output::ReadRows(key, rows) => format!("read {key} {rows:?}"),
-            Output::ReadMark(number, _) => format!("look up {number}"),
-        })
-    }
-}
+use shard::Shard;
 
 #[test]
 fn rule_3_a_fast_turn_costs_one_write_and_its_ack_means_handled() {
@@ -289,14 +64,20 @@ fn rule_3_a_busy_or_new_key_is_stored_at_once() {
 #[test]
 fn rule_1_one_event_for_two_handlers_is_acked_when_both_are_durable() {
     let mut shard = Shard::warm();
-    shard.message("Ev1", "U1", "both");
-    // The second handler's key is new, so it has a row; the first commits.
-    assert_eq!(shard.durable(), [""; 0], "one of two");
     assert_eq!(
-        shard.commit("Ev1/greeter"),
-        ["turn a/Ev1/greeter row None effects 0"]
+        shard.message("Ev1", "U1", "both"),
+        [
+            "deliver a/Ev1/greeter",
+            "row 3 a/Ev1 marked",
+            "deliver a/Ev1/second",
+            "row 4 a/Ev1"
+        ],
+        "one transaction for both rows and the mark"
     );
+    assert_eq!(shard.step(Input::Durable(3)), [""; 0], "one of two");
     assert_eq!(shard.durable(), ["ack Ev1"]);
+    shard.commit("Ev1/greeter");
+    shard.durable();
     assert_eq!(shard.gate.inside(), 1, "the second still runs");
     shard.commit("Ev1/second");
     shard.durable();
@@ -335,7 +116,7 @@ fn rule_8_old_retries_are_looked_up_on_disk_and_young_ones_are_not() {
     let told = shard.step(Input::Arrived(vec![old]));
     let number = told[0].strip_prefix("look up ").unwrap().parse().unwrap();
     assert_eq!(
-        shard.step(Input::MarkRead(number, true)),
+        shard.step(Input::MarkRead(number, Some(true))),
         ["ack Ev2"],
         "known"
     );
@@ -343,7 +124,7 @@ fn rule_8_old_retries_are_looked_up_on_disk_and_young_ones_are_not() {
     let told = shard.step(Input::Arrived(vec![unknown]));
     let number = told[0].strip_prefix("look up ").unwrap().parse().unwrap();
     assert_eq!(
-        shard.step(Input::MarkRead(number, false)).len(),
+        shard.step(Input::MarkRead(number, Some(false))).len(),
         2,
         "new after all"
     );
@@ -354,7 +135,7 @@ fn rule_4_an_answer_in_time_rides_in_the_ack() {
     let mut shard = Shard::warm();
     assert_eq!(
         shard.command("c1"),
-        ["deliver a/c1/greeter", "row 3 a/c1 held marked"]
+        ["deliver a/c1/greeter", "row 3 a/c1 held"]
     );
     assert_eq!(shard.durable(), [""; 0], "the ack is held");
     shard.commit_with("c1/greeter", Some("5 so far"));
@@ -561,4 +342,57 @@ fn nothing_is_left_in_memory_but_the_marks_and_they_go_too() {
     );
     assert_eq!((machine.fresh.len(), machine.held.len()), (1, 0));
     assert_eq!(machine.dedupe.len(), 1);
+}
+
+#[test]
+fn rule_7_an_attempt_of_a_recovered_delivery_is_durable_first_and_the_third_death_buries_it() {
+    for (attempts, expected) in [
+        (0, "deliver a/Ev3/greeter"),
+        (1, "deliver a/Ev3/greeter"),
+        (2, "dead row Some(3) the process ended 3 times while it ran"),
+    ] {
+        let mut shard = Shard::new();
+        shard.next_seq = 10;
+        let key = Key::from_stored("greeter/a/T1/user/U1");
+        let row = RecoveredRow {
+            seq: 3,
+            key: key.clone(),
+            head: serde_json::from_value(
+                json!({"id": "a/Ev3", "app": "a", "team": "T1", "kind": "event", "received_ms": 0}),
+            )
+            .unwrap(),
+            is_held: false,
+            is_released: false,
+            attempts,
+        };
+        shard.step(Input::Recovered(vec![row]));
+        let envelope = shard.event("Ev3", "U1", "hi", 10_000).envelope;
+        let told = shard.step(Input::RowsRead(key, vec![3], vec![(3, envelope)]));
+        assert_eq!(told, [expected]);
+        if let Some((_, slot)) = shard.slots.first().cloned() {
+            assert_eq!(
+                shard.step(Input::AttemptWanted(slot)),
+                ["Attempt { row: 3 }"]
+            );
+            assert_eq!(shard.durable(), ["on record greeter/a/T1/user/U1"]);
+        }
+    }
+}
+
+#[test]
+fn rule_10_a_memo_is_stored_with_the_note_that_it_arrived_or_buried_when_nobody_takes_it() {
+    let mut shard = Shard::warm();
+    let told = shard.internal("nobody's");
+    assert!(
+        told[0].contains("no handler has a route for it"),
+        "{told:?}"
+    );
+    let told = shard.internal("count");
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].starts_with("deliver a/ev0/greeter#0"), "{told:?}");
+    assert!(
+        told[1].starts_with("row") && told[1].ends_with("marked"),
+        "{told:?}"
+    );
+    assert!(told[2].contains("outcome: done"), "{told:?}");
 }

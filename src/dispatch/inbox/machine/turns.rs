@@ -112,9 +112,10 @@ impl Machine {
         if let Some(event) = self.events.get_mut(&number) {
             event.held_for = None;
         }
+        let mark = self.take_mark(number);
         self.submit(
             Record::Release { row },
-            None,
+            mark,
             Consequence::Released(number),
             out,
         );
