@@ -247,6 +247,39 @@ fn examples_without_mention(examples: &[(String, String)], readme: &str) -> Vec<
         .collect()
 }
 
+#[test]
+fn the_documents_name_files_that_exist() {
+    let exists = |path: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(path)
+            .try_exists()
+            .unwrap_or(false)
+    };
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        none(&files_that_are_gone(document, &top(document), exists));
+    }
+}
+
+/// What stands between code marks and begins like a path of ours must be one.
+fn files_that_are_gone(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut violations = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        for code in line.split('`').skip(1).step_by(2) {
+            let is_ours = ALL.iter().any(|folder| {
+                code.strip_prefix(folder)
+                    .is_some_and(|rest| rest.starts_with('/'))
+            });
+            if is_ours && !exists(code) {
+                violations.push(format!(
+                    "{path}:{}: names {code}, which does not exist",
+                    n + 1
+                ));
+            }
+        }
+    }
+    violations
+}
+
 /// The README's first Rust listing must be the example, without the example's own heading.
 fn first_listing_that_differs(readme: &str, example: &str) -> Vec<String> {
     let lines: Vec<&str> = readme.lines().collect();
@@ -312,6 +345,11 @@ fn rules_about_the_package_can_fail() {
         1
     );
     assert!(changelog_without_unreleased("# C\n\n## [Unreleased]\n").is_empty());
+
+    let text = "a `src/a.rs`, src/c.rs,\n`other/b.rs` and `tests/b` `src`";
+    let found = files_that_are_gone("R.md", text, |path| path == "src/a.rs");
+    assert_eq!(found, ["R.md:2: names tests/b, which does not exist"]);
+    assert_eq!(files_that_are_gone("R.md", text, |_| false).len(), 2);
 
     let listing = |text: &str| first_listing_that_differs(text, "//! A.\n\nuse a;\n\nfn b() {}\n");
     assert!(listing("# R\n```rust,no_run\nuse a;\n\nfn b() {}\n```\nmore").is_empty());
