@@ -1,4 +1,8 @@
-//! Callboard hosts Slack bots for many workspaces in one process.
+//! The runtime, what authors write against, and the offline Slack, as one library.
+//!
+//! Begin with [`prelude`], which is all that a bot needs, and [`app::Callboard`], which runs it. What follows is
+//! the README.
+#![doc = include_str!("../README.md")]
 pub mod actor;
 pub mod app;
 pub mod base;

@@ -5,8 +5,8 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `lock` | locked by the process that has the store open |
-//! | `journal-<first seq>.db` | what happened, in order: one row of `entry` each, and the deduplication marks of each batch in `mark`. Written by the [writer](writer), removed whole once folded |
-//! | `state.db` | what follows from it: `state` (one row per key), `inbox` (unfinished deliveries), `outbox` (effects not yet done), `posted` (which message an effect became), `mark`, `dead`, `meta`. Written by the [folder](folder) only |
+//! | `journal-<first seq>.db` | what happened, in order: one row of `entry` each, and the deduplication marks of each batch in `mark`. Written by the writer, removed whole once folded |
+//! | `state.db` | what follows from it: `state` (one row per key), `inbox` (unfinished deliveries), `outbox` (effects not yet done), `posted` (which message an effect became), `mark`, `dead`, `meta`. Written by the folder only |
 //!
 //! One SQLite file has one write lock, so the journal and the state don't share one.
 //!

@@ -28,7 +28,7 @@ pub const MARKS_ON_DISK: Duration = Duration::from_hours(25);
 /// How long it is known which message an effect became. Later, an answer to it is a dead letter.
 pub const POSTED_ON_DISK: Duration = Duration::from_hours(24 * 30);
 
-/// Bytes of a Web API response's body. Beyond: the call fails, and is given up.
+/// Bytes of a Web API response's body. Beyond: the call's outcome is unknown, and it is tried again.
 pub const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How long a Web API call may take, connecting included. Beyond: its outcome is unknown.

@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use actix_web::dev::ServerHandle;
 use actix_web::dev::{Extensions, Server};
 use actix_web::http::KeepAlive;
 use actix_web::{App, HttpServer, web};

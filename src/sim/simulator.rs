@@ -8,7 +8,6 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
 use serde_json::{Map, Value, json};
 
 use super::book::Terms;
@@ -16,7 +15,7 @@ use super::fault::Fault;
 use super::hub::Hub;
 use super::machine::{Machine, Setup, Wrong};
 use super::record::Entry;
-use super::serve;
+use super::serve::{self, ServerHandle};
 use super::theatre;
 use super::world::{App, Team, World};
 use crate::base::clock::Clock;

@@ -154,11 +154,18 @@ fn the_changelog_has_an_unreleased_section() {
 
 #[test]
 fn every_example_stands_in_the_readme() {
-    // A skeleton has no README yet; once there is one, it must be complete.
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
-    if let Ok(readme) = readme {
-        none(&examples_without_mention(&files(&["examples"]), &readme));
-    }
+    none(&examples_without_mention(
+        &files(&["examples"]),
+        &top("README.md"),
+    ));
+}
+
+#[test]
+fn the_first_listing_of_the_readme_is_the_greeter() {
+    none(&first_listing_that_differs(
+        &top("README.md"),
+        &top("examples/greeter.rs"),
+    ));
 }
 
 fn folders_without_a_row(files: &[(String, String)], floors: &Floors) -> Vec<String> {
@@ -241,6 +248,67 @@ fn examples_without_mention(examples: &[(String, String)], readme: &str) -> Vec<
 }
 
 #[test]
+fn the_documents_name_files_that_exist() {
+    let exists = |path: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(path)
+            .try_exists()
+            .unwrap_or(false)
+    };
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        none(&files_that_are_gone(document, &top(document), exists));
+    }
+}
+
+/// What stands between code marks and begins like a path of ours must be one.
+fn files_that_are_gone(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut violations = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        for code in line.split('`').skip(1).step_by(2) {
+            let is_ours = ALL.iter().any(|folder| {
+                code.strip_prefix(folder)
+                    .is_some_and(|rest| rest.starts_with('/'))
+            });
+            if is_ours && !exists(code) {
+                violations.push(format!(
+                    "{path}:{}: names {code}, which does not exist",
+                    n + 1
+                ));
+            }
+        }
+    }
+    violations
+}
+
+/// The README's first Rust listing must be the example, without the example's own heading.
+fn first_listing_that_differs(readme: &str, example: &str) -> Vec<String> {
+    let lines: Vec<&str> = readme.lines().collect();
+    let Some(fence) = lines.iter().position(|line| line.starts_with("```rust")) else {
+        return vec![
+            "README.md:1: has no Rust listing: a reader must see a bot at once".to_owned(),
+        ];
+    };
+    let is_heading = |line: &&str| line.starts_with("//!") || line.is_empty();
+    let mut expected = example.lines().skip_while(is_heading);
+    for (n, &line) in lines.iter().enumerate().skip(fence + 1) {
+        let wanted = expected.next().unwrap_or("```");
+        if line != wanted {
+            let n = n + 1;
+            return vec![format!(
+                "README.md:{n}: the first listing differs from examples/greeter.rs, which has {wanted:?}"
+            )];
+        }
+        if line == "```" {
+            return Vec::new();
+        }
+    }
+    vec![format!(
+        "README.md:{}: the first listing has no end",
+        fence + 1
+    )]
+}
+
+#[test]
 fn rules_about_the_package_can_fail() {
     let file = |path: &str| (path.to_owned(), String::new());
     let floors =
@@ -277,6 +345,27 @@ fn rules_about_the_package_can_fail() {
         1
     );
     assert!(changelog_without_unreleased("# C\n\n## [Unreleased]\n").is_empty());
+
+    let text = "a `src/a.rs`, src/c.rs,\n`other/b.rs` and `tests/b` `src`";
+    let found = files_that_are_gone("R.md", text, |path| path == "src/a.rs");
+    assert_eq!(found, ["R.md:2: names tests/b, which does not exist"]);
+    assert_eq!(files_that_are_gone("R.md", text, |_| false).len(), 2);
+
+    let listing = |text: &str| first_listing_that_differs(text, "//! A.\n\nuse a;\n\nfn b() {}\n");
+    assert!(listing("# R\n```rust,no_run\nuse a;\n\nfn b() {}\n```\nmore").is_empty());
+    for (text, line) in [
+        ("no listing", 1),
+        ("```rust\nuse b;\n\nfn b() {}\n```", 2),
+        ("```rust\nuse a;\n```", 3),
+        ("```rust\nuse a;\n\nfn b() {}\nfn c() {}\n```", 5),
+        ("```rust\nuse a;\n\nfn b() {}", 1),
+    ] {
+        let found = listing(text);
+        assert!(
+            found[0].starts_with(&format!("README.md:{line}:")),
+            "{found:?}"
+        );
+    }
 
     let examples = [
         file("examples/greeter.rs"),
