@@ -3,7 +3,7 @@
 //! `acme` is a Socket Mode app in the first two workspaces, `classic` an RTM app in the third.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use callboard::app::{Callboard, Ended, Running, StartError};
@@ -43,7 +43,7 @@ pub(crate) struct Stand {
     pub(crate) config: Config,
     pub(crate) log: Watch,
     seen: Vec<Entry>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// With Slack's own times.
@@ -51,11 +51,11 @@ pub(crate) fn stand() -> Stand {
     stand_with(Options::default())
 }
 
-/// An ack is due after a second, and what is not acked comes again at once, then after 0.2 s and 1 s.
+/// An ack is due after a second, and what is not acked comes again at once, then after 2 s and 10 s.
 pub(crate) fn impatient() -> Stand {
     stand_with(Options {
         ack_deadline: Duration::from_secs(1),
-        time_scale: 300.0,
+        time_scale: 30.0,
         ..Options::default()
     })
 }
@@ -111,7 +111,7 @@ pub(crate) fn stand_with(mut options: Options) -> Stand {
         config,
         log,
         seen: Vec::new(),
-        _folder: folder,
+        folder,
     }
 }
 
@@ -257,6 +257,11 @@ impl Stand {
     /// The record as the judge understands it.
     pub(crate) fn facts(&mut self) -> Facts {
         Facts::of(&Record::of(self.record()))
+    }
+
+    /// A folder for what belongs to this test; the store is in it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The database in which the store keeps what follows from its journal.
