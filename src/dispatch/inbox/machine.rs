@@ -435,7 +435,8 @@ impl Machine {
         let Some(open) = self.open.get_mut(&slot) else {
             return;
         };
-        if open.row != Row::None {
+        // A row that came after its turn's commit would be run again by the next start.
+        if open.row != Row::None || open.is_ended {
             return;
         }
         open.row = Row::Submitted;
