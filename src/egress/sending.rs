@@ -89,6 +89,8 @@ impl Sender {
         let token = match &install {
             _ if is_url => None,
             Some(install) => Some(&install.token),
+            // After a restart calls of before wait until Slack has told who we are.
+            None if !self.installs.is_complete(&committed.app) => return Tried::TooEarly,
             None => {
                 return Tried::Never(format!(
                     "no bot token of app {} for workspace {}; add it to bot_tokens",
