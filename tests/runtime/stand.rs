@@ -14,7 +14,7 @@ use callboard::ingress::Standing;
 use callboard::sim::{self, Entry, Options, Simulator, What, World};
 use callboard::slack::id::{AppId, ChannelId, TeamId, Ts, UserId};
 
-use crate::bots::{Greeter, Report};
+use crate::bots::{Greeter, Report, close_gate};
 use crate::folder::Folder;
 use crate::judge::{Facts, Record, Rules, Verdict, judge};
 use crate::sentinel::{Watch, watch};
@@ -62,6 +62,7 @@ pub(crate) fn impatient() -> Stand {
 
 pub(crate) fn stand_with(mut options: Options) -> Stand {
     let log = watch();
+    close_gate();
     let mut world = World::empty();
     let places = ["Lantern", "Globe", "Harbour"].map(|name| place(&mut world, name));
     let acme = world.app("acme", sim::Transport::Socket);
@@ -136,7 +137,10 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let clock = Clock::system();
     let begun = clock.now();
     while !is_so() {
-        assert!(clock.now() - begun < PATIENCE, "it never came about: {what}");
+        assert!(
+            clock.now() - begun < PATIENCE,
+            "it never came about: {what}"
+        );
         std::thread::park_timeout(LOOK_EVERY);
     }
 }

@@ -1,6 +1,7 @@
 //! The real binary with its greeter, as a process that can be killed.
 
 use std::cell::RefCell;
+use std::fmt::Write;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,7 +28,13 @@ impl Program {
         for (name, token) in tokens(stand) {
             command.env(name, token);
         }
-        let appended = || OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let appended = || {
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&log)
+                .unwrap()
+        };
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::from(File::create(folder.join("stdout")).unwrap()))
@@ -112,14 +119,20 @@ fn toml(stand: &Stand) -> String {
         config.runtime.shards
     );
     for app in &config.apps {
+        let name = &app.name;
         let bots: Vec<String> = (0..app.bot_tokens.len())
-            .map(|n| format!("\"env:{}_BOT_{n}\"", app.name))
+            .map(|n| format!("\"env:{name}_BOT_{n}\""))
             .collect();
-        text += &format!("[[app]]\nname = {:?}\nbot_tokens = [{}]\n", app.name, bots.join(", "));
-        text += &match &app.transport {
-            Transport::Socket { .. } => format!("app_token = \"env:{}_APP\"\n", app.name),
-            Transport::Rtm => "transport = \"rtm\"\n".to_owned(),
+        let how = match &app.transport {
+            Transport::Socket { .. } => format!("app_token = \"env:{name}_APP\""),
+            Transport::Rtm => "transport = \"rtm\"".to_owned(),
         };
+        let bots = bots.join(", ");
+        writeln!(
+            text,
+            "[[app]]\nname = {name:?}\nbot_tokens = [{bots}]\n{how}"
+        )
+        .unwrap();
     }
     text
 }
