@@ -155,6 +155,10 @@ pub(super) fn start(
     let installs = Installs::default();
     let (stop, stopped) = oneshot::channel();
     let lines = lines(&config);
+    // Before anything is handed out: calls of an earlier run wait until it is known whose they are.
+    for line in &lines {
+        installs.expect(&line.app);
+    }
     let stage = Stage {
         lines: lines.clone(),
         base_url: config.slack.base_url.clone(),
@@ -266,10 +270,6 @@ impl Stage {
                 WayBack::new(inbox)
             })
             .collect();
-        // Before anything is handed out: calls of an earlier run wait until it is known whose they are.
-        for line in &self.lines {
-            self.installs.expect(&line.app);
-        }
         hand_out(recovered, &shards);
         let clock = self.clock;
         let supervisor = WayBack::new(arbiters.on_io(move |_| SupervisorShell::new(clock)));

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::base::backoff::Backoff;
 use crate::base::clock::Instant;
-use crate::base::limits::{CALL_ATTEMPTS_MAX, CALL_RETRY_FIRST, CALL_RETRY_MOST, CALLS_MAX};
+use crate::base::limits::{
+    CALL_ATTEMPTS_MAX, CALL_RETRY_FIRST, CALL_RETRY_MOST, CALL_TOO_EARLY_EVERY, CALLS_MAX,
+};
 use crate::base::rng::Rng;
 use crate::flow::effect::Committed;
 use crate::flow::effect::Effect;
@@ -221,7 +223,7 @@ impl Machine {
             Tried::NotYet => {
                 lane.attempts = 0;
                 lane.phase = Phase::Waiting;
-                self.waiting.insert((now + CALL_RETRY_FIRST, id));
+                self.waiting.insert((now + CALL_TOO_EARLY_EVERY, id));
                 return;
             }
             Tried::Again { error, .. } | Tried::Never(error) => Outcome::Dead {

@@ -20,7 +20,7 @@ use crate::base::rng::Rng;
 use crate::flow::effect::Committed;
 use crate::flow::gate::Gate;
 use crate::flow::identity::Installs;
-use crate::store::{Durable, Queue, Reader, Submission, Submitter};
+use crate::store::{Durable, Outcome, Queue, Reader, Record, Submission, Submitter};
 use crate::web::Client;
 
 /// What an outbox is made of.
@@ -140,11 +140,14 @@ impl OutboxShell {
         let mut submissions = Vec::new();
         for output in out {
             match output {
-                Output::Submit(record) => submissions.push(Submission {
-                    record,
-                    mark: None,
-                    from: self.submitter,
-                }),
+                Output::Submit(record) => {
+                    tell_of_dead(&record);
+                    submissions.push(Submission {
+                        record,
+                        mark: None,
+                        from: self.submitter,
+                    });
+                }
                 Output::Send(lane, committed) => {
                     let span = tracing::info_span!("call", app = %committed.app, team = %committed.team, effect = %committed.name.0);
                     let sending = self.sender.clone().send(committed).instrument(span);
@@ -164,6 +167,18 @@ impl OutboxShell {
                 shell.step(Input::Tick, context);
             });
         }
+    }
+}
+
+/// A call that is given up must not go unnoticed.
+fn tell_of_dead(record: &Record) {
+    if let Record::Effect {
+        name,
+        outcome: Outcome::Dead { error, lane, .. },
+        ..
+    } = record
+    {
+        tracing::warn!(effect = %name.0, %lane, %error, "a call is given up and kept as a dead letter");
     }
 }
 
