@@ -29,6 +29,7 @@
 //! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
 mod folder;
 mod journal;
+mod marks;
 mod reader;
 mod record;
 mod state;
