@@ -32,6 +32,7 @@ mod journal;
 mod marks;
 mod reader;
 mod record;
+mod space;
 mod state;
 mod unfolded;
 mod writer;
@@ -40,8 +41,10 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use journal::{Probe, Step};
 pub use reader::{Reader, StoredState};
 pub use record::{DeadHead, Outcome, Record, RowHead, Submission};
+pub use space::{FreeBytes, Space, free_bytes};
 pub use unfolded::Unfolded;
 pub use writer::{Durable, Queue, Submitter};
 
@@ -142,6 +145,8 @@ pub struct Store {
     pub reader: Reader,
     /// The states that are not in `state.db` yet.
     pub unfolded: Arc<Unfolded>,
+    /// Whether there is room on the disk.
+    pub space: Space,
     path: PathBuf,
     threads: Vec<std::thread::JoinHandle<()>>,
     folding: folder::Handle,
@@ -155,6 +160,10 @@ pub struct Config {
     pub path: PathBuf,
     /// How long marks go back that [`Recovered::marks`] holds, in milliseconds.
     pub marks_back_ms: u64,
+    /// Tells how much room there is.
+    pub free_bytes: FreeBytes,
+    /// Asked before each step of a write, by tests that let one fail.
+    pub probe: Option<Probe>,
     /// Called once when a write failed: memory is then ahead of the disk, so it must end the process.
     pub on_failure: Arc<dyn Fn(&Error) + Send + Sync>,
 }
@@ -184,20 +193,29 @@ impl Store {
         let next_seq = state.watermark()? + 1;
         let unfolded = Arc::new(Unfolded::default());
         let queue = Arc::new(Queue::new(next_seq));
+        let space = Space::default();
+        let watch = folder::Watch {
+            space: space.clone(),
+            free_bytes: Arc::clone(&config.free_bytes),
+        };
         let (folding, fold_thread) =
-            folder::start(&config.path, state, Arc::clone(&unfolded), clock)?;
+            folder::start(&config.path, state, Arc::clone(&unfolded), watch, clock)?;
         let write_thread = writer::start(
             &config.path,
             Arc::clone(&queue),
             folding.clone(),
             clock,
-            Arc::clone(&config.on_failure),
+            writer::Failing {
+                probe: config.probe.clone(),
+                on_failure: Arc::clone(&config.on_failure),
+            },
         )?;
         let (reader, read_thread) = reader::start(&config.path, Arc::clone(&unfolded))?;
         let store = Self {
             queue,
             reader,
             unfolded,
+            space,
             path: config.path.clone(),
             threads: vec![write_thread, fold_thread, read_thread],
             folding,

@@ -148,6 +148,8 @@ pub(super) fn start(
     let store_config = store::Config {
         path: config.store.path.clone(),
         marks_back_ms: u64::try_from(MARKS_IN_MEMORY.as_millis()).unwrap_or(u64::MAX),
+        free_bytes: store::free_bytes(),
+        probe: None,
         on_failure: Arc::new(drain::end_for_store),
     };
     let (store, recovered) = Store::open(&store_config, clock)?;
@@ -261,6 +263,7 @@ impl Stage {
                     queue: Arc::clone(&store.queue),
                     reader: store.reader.clone(),
                     unfolded: Arc::clone(&store.unfolded),
+                    space: store.space.clone(),
                     outbox: entrance.clone(),
                     base_url: self.base_url.clone(),
                     clock: self.clock,

@@ -165,3 +165,6 @@ pub const HOPS_MAX: u32 = 32;
 
 /// Ends of the process while one delivery ran, after which it is a dead letter.
 pub const POISON_DEATHS_MAX: u32 = 3;
+
+/// Free bytes on the store's disk. Below: what Slack delivers again is left un-acked, until there is room.
+pub const DISK_FREE_MIN: u64 = 256 * 1024 * 1024;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::state::State;
-use super::{Error, Unfolded, journal};
+use super::{Error, FreeBytes, Space, Unfolded, journal};
 use crate::base::clock::Clock;
 use crate::base::limits::{FOLD_ENTRIES, FOLD_EVERY};
 
@@ -89,6 +89,7 @@ pub(super) fn start(
     folder: &Path,
     state: State,
     unfolded: Arc<Unfolded>,
+    watch: Watch,
     clock: Clock,
 ) -> Result<(Handle, JoinHandle<()>), Error> {
     let handle = Handle {
@@ -102,6 +103,7 @@ pub(super) fn start(
         folder: folder.to_owned(),
         state,
         unfolded,
+        watch,
         clock,
         handle: handle.clone(),
     };
@@ -119,14 +121,22 @@ struct Work {
     folder: PathBuf,
     state: State,
     unfolded: Arc<Unfolded>,
+    watch: Watch,
     clock: Clock,
     handle: Handle,
+}
+
+/// What the folder's thread looks after beside folding.
+pub(super) struct Watch {
+    pub(super) space: Space,
+    pub(super) free_bytes: FreeBytes,
 }
 
 impl Work {
     fn run(mut self) {
         loop {
             let is_last = self.handle.is_closing();
+            self.watch.space.look(&self.folder, &self.watch.free_bytes);
             // A fold that fails loses nothing: the journal keeps its files until one succeeds.
             if let Err(error) = self.fold() {
                 tracing::error!(%error, "the journal can't be folded, and grows until it can");

@@ -31,6 +31,8 @@ impl Folder {
         Config {
             path: self.0.clone(),
             marks_back_ms: 600_000,
+            free_bytes: free_bytes(),
+            probe: None,
             on_failure: Arc::new(|error| panic!("{error}")),
         }
     }
@@ -336,4 +338,83 @@ fn garble(path: &Path, from: u64, rng: &mut crate::base::rng::Rng) {
         }
     }
     std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_write_that_fails_at_any_step_is_told_once_and_what_was_answered_before_is_there() {
+    for step in [Step::Create, Step::Insert, Step::Mark, Step::Commit] {
+        let folder = Folder::new();
+        let is_failing = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (failed, failures) = mpsc::channel();
+        let probed = Arc::clone(&is_failing);
+        let config = Config {
+            probe: Some(Arc::new(move |at| {
+                at != step || !probed.load(Ordering::SeqCst)
+            })),
+            on_failure: Arc::new(move |error| {
+                failed.send(error.to_string()).ok();
+            }),
+            ..folder.config()
+        };
+        let (store, _) = Store::open(&config, Clock::system()).unwrap();
+        let (tell, told) = mpsc::channel();
+        let from = store.queue.register(move |durable| {
+            tell.send(durable).ok();
+        });
+        let submit = |record: Record| {
+            let mark = envelope("Ev").mark();
+            store.queue.submit(vec![Submission { record, mark, from }])
+        };
+        let is_new_file = step == Step::Create;
+        if !is_new_file {
+            let first = submit(turn("Ev1", None, "k", "1", 1));
+            assert_eq!(told.recv().unwrap().upto, first);
+        }
+        is_failing.store(true, Ordering::SeqCst);
+        submit(turn("Ev2", None, "k", "2", 1));
+        let failure = failures.recv().unwrap();
+        assert!(failure.contains(&format!("{step:?}")), "{failure}");
+        submit(turn("Ev3", None, "k", "3", 1));
+        store.close();
+        assert!(
+            told.try_recv().is_err(),
+            "{step:?}: nothing is told durable after a failure"
+        );
+        assert!(failures.try_recv().is_err(), "{step:?}: told once");
+        let (opened, recovered) = folder.open();
+        let expected = (!is_new_file).then(|| "1".to_owned());
+        assert_eq!(opened.state("k"), expected, "{step:?}");
+        assert_eq!(
+            recovered.effects.len(),
+            usize::from(!is_new_file),
+            "{step:?}"
+        );
+        opened.store.close();
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_is_seen_in_time_and_room_is_seen_again() {
+    let folder = Folder::new();
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let asked = Arc::clone(&free);
+    let config = Config {
+        free_bytes: Arc::new(move |_| Some(asked.load(Ordering::SeqCst))),
+        ..folder.config()
+    };
+    let (store, _) = Store::open(&config, Clock::system()).unwrap();
+    let until = |is_short| {
+        let clock = Clock::system();
+        let deadline = clock.now() + crate::base::limits::FOLD_EVERY * 5;
+        while store.space.is_short() != is_short {
+            assert!(clock.now() < deadline, "not seen");
+            std::thread::yield_now();
+        }
+    };
+    until(false);
+    free.store(1000, Ordering::SeqCst);
+    until(true);
+    free.store(u64::MAX, Ordering::SeqCst);
+    until(false);
+    store.close();
 }

@@ -31,7 +31,9 @@ use crate::flow::envelope::{Arrival, Mark, Unreadable};
 use crate::flow::gate::{Gate, Permit};
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
-use crate::store::{Durable, Queue, Reader, Record, RecoveredRow, Submission, Submitter, Unfolded};
+use crate::store::{
+    Durable, Queue, Reader, Record, RecoveredRow, Space, Submission, Submitter, Unfolded,
+};
 use crate::web::Client;
 
 /// How soon to look again whether what is full has room.
@@ -55,6 +57,8 @@ pub struct Parts {
     pub reader: Reader,
     /// States that are not folded yet.
     pub unfolded: Arc<Unfolded>,
+    /// Whether there is room on the disk.
+    pub space: Space,
     /// Takes committed calls.
     pub outbox: OutboxEntrance,
     /// Where the Web API is, for reads of turns.
@@ -80,6 +84,12 @@ impl Message for Recovered {
 
 #[derive(Debug)]
 struct Arrived(Vec<Arrival>);
+
+impl Arrived {
+    fn has_acks(&self) -> bool {
+        self.0.iter().any(|arrival| arrival.ack.is_some())
+    }
+}
 
 impl Message for Arrived {
     type Result = ();
@@ -402,7 +412,8 @@ impl Handler<Arrived> for InboxShell {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, context: &mut Self::Context) {
-        if self.is_backed_up() {
+        // What has no ack is lost by shedding: it is taken while there is any room at all.
+        if self.is_backed_up() || (self.parts.space.is_short() && arrived.has_acks()) {
             self.machine.counted.shed += u64::try_from(arrived.0.len()).unwrap_or(0);
             return;
         }
