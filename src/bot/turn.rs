@@ -10,7 +10,12 @@ use crate::flow::envelope::Context;
 use crate::flow::key::{AppName, Key};
 use crate::slack::id::{ChannelId, TeamId, Ts, UserId};
 
-/// What a handler is given beside the event.
+/// What a handler is given beside the event: where it stands, and a list of what is to be done.
+///
+/// Methods that do something only record it. All of it leaves once the turn is committed, in order for each channel,
+/// and is tried again when Slack can't be reached or asks to wait. A call that Slack refuses becomes a dead letter; the
+/// handler does not hear of it. At most 200 things may be recorded in a turn
+/// ([`EFFECTS_MAX`](crate::base::limits::EFFECTS_MAX)).
 #[derive(Debug)]
 pub struct Turn {
     app: AppName,
@@ -34,7 +39,11 @@ impl Turn {
         }
     }
 
-    /// Posts `text` in the channel where the event happened.
+    /// Posts `text` in the channel where the event happened, outside of any thread. An event that happened nowhere
+    /// (see [`Turn::channel`]) needs [`Turn::post`].
+    ///
+    /// What comes back stands for the message: it can be kept in the state, and named as the thread or the target of
+    /// later effects, before Slack has given it a `ts`.
     pub fn say(&mut self, text: impl Into<String>) -> Posted {
         let channel = self.context.channel.clone();
         self.post(&channel, text)
@@ -58,7 +67,8 @@ impl Turn {
         }
     }
 
-    /// Answers in the thread of `message`, which may be one that an earlier effect posts.
+    /// Answers in the thread of `message`, which may be one that an earlier effect posts, of this turn or another. If
+    /// that one is never posted, the answer becomes a dead letter.
     pub fn reply_to(&mut self, message: &Posted, text: impl Into<String>) -> Posted {
         let mut call = call(
             "chat.postMessage",
@@ -71,7 +81,7 @@ impl Turn {
         self.posting(&message.channel, call)
     }
 
-    /// Replaces the text of a message of ours.
+    /// Replaces the text of a message that this app posted.
     pub fn update(&mut self, message: &Posted, text: impl Into<String>) {
         let mut call = call(
             "chat.update",
@@ -94,8 +104,9 @@ impl Turn {
         self.effects.push(Effect::Call(call));
     }
 
-    /// Calls any method of the Web API once the turn is committed, in order with the other calls to the same
-    /// `channel` argument.
+    /// Calls any method of the Web API, by its name, once the turn is committed: in order with the other calls that
+    /// have the same `channel` argument, or without one, with the other calls of the same method. Lists and objects
+    /// among `args` travel as JSON text. What Slack answers is not kept.
     pub fn call(&mut self, method: &str, args: Map<String, Value>) {
         self.effects.push(Effect::Call(Call {
             method: method.to_owned(),
@@ -105,7 +116,7 @@ impl Turn {
     }
 
     /// Starts a job once the turn is committed; its result comes back to this key as
-    /// [`Done`](super::job::Done).
+    /// [`Done`](super::job::Done), where [`Turn::say`] and [`Turn::reply`] mean the same place as here.
     ///
     /// # Errors
     /// When the job can't be written as JSON.
@@ -119,7 +130,7 @@ impl Turn {
         Ok(())
     }
 
-    /// The message that caused this turn, where a message did.
+    /// The message that caused this turn, where a message did; the head of its thread, where it stands in one.
     pub fn cause(&self) -> Option<Posted> {
         let thread = &self.context.thread_ts;
         let ts: &Ts = if thread.is_empty() {
@@ -158,7 +169,7 @@ impl Turn {
         &self.context.channel
     }
 
-    /// 1 for the first try of this delivery.
+    /// 1 for the first try of this delivery in this process.
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -168,7 +179,7 @@ impl Turn {
         &self.effects
     }
 
-    /// What was recorded, in order.
+    /// What was recorded, in order, and nothing else of the turn.
     pub fn into_effects(self) -> Vec<Effect> {
         self.effects
     }
