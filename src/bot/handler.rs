@@ -51,9 +51,9 @@ pub trait HandlerActor: Default + Serialize + DeserializeOwned + 'static {
 pub trait On<E: Incoming, Tag = ()>: HandlerActor {
     /// Handles `event`. Runs alone for its key, in the order in which its events came; other keys run meanwhile.
     ///
-    /// What `turn` records happens once the new state is durable. After an error, a panic or a time-out (30 s) the
-    /// state is again what it was before, nothing that was recorded happens, and the turn is tried again: up to
-    /// 5 times within 30 s, while the key's later events wait. Then the event is kept as a dead letter, and the key
+    /// What `turn` records happens once the new state is durable. After an error, a panic or a time-out the state
+    /// is again what it was before, nothing that was recorded happens, and the turn is tried again: up to 5 times
+    /// within 30 s, while the key's later events wait. Then the event is kept as a dead letter, and the key
     /// goes on. So what is done here without `turn`, such as a call to some other service, may happen more than once.
     ///
     /// It shares its thread with other keys: await, and send what blocks to `tokio::task::spawn_blocking`, or

@@ -1,4 +1,8 @@
 //! The turn: one delivery handled, from start to commit. It records; nothing leaves before the commit.
+//!
+//! Calls leave in order for each channel, and are tried again when Slack can't be reached or asks to wait. One that
+//! Slack refuses becomes a dead letter; the handler does not hear of it. At most 200 things may be recorded in a turn
+//! ([`EFFECTS_MAX`](crate::base::limits::EFFECTS_MAX)).
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -10,12 +14,7 @@ use crate::flow::envelope::Context;
 use crate::flow::key::{AppName, Key};
 use crate::slack::id::{ChannelId, TeamId, Ts, UserId};
 
-/// What a handler is given beside the event: where it stands, and a list of what is to be done.
-///
-/// Methods that do something only record it. All of it leaves once the turn is committed, in order for each channel,
-/// and is tried again when Slack can't be reached or asks to wait. A call that Slack refuses becomes a dead letter; the
-/// handler does not hear of it. At most 200 things may be recorded in a turn
-/// ([`EFFECTS_MAX`](crate::base::limits::EFFECTS_MAX)).
+/// What a handler is given beside the event.
 #[derive(Debug)]
 pub struct Turn {
     app: AppName,
@@ -130,7 +129,9 @@ impl Turn {
         Ok(())
     }
 
-    /// The message that caused this turn, where a message did; the head of its thread, where it stands in one.
+    /// The message that caused this turn, where a message did.
+    ///
+    /// Of a message in a thread, this is the head of the thread.
     pub fn cause(&self) -> Option<Posted> {
         let thread = &self.context.thread_ts;
         let ts: &Ts = if thread.is_empty() {
