@@ -64,7 +64,7 @@ pub(super) struct Cast {
     pub(super) clock: Clock,
 }
 
-/// A running set of handlers. Dropping it stops it.
+/// A running set of handlers. Dropping it stops it, as [`Running::stop`] does, and waits for that.
 pub struct Running {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Ended>>,
@@ -115,7 +115,8 @@ impl Running {
         self.simulator.as_ref()
     }
 
-    /// Stops: admits nothing more, finishes what it can, and leaves the rest in the store.
+    /// Stops: admits nothing more, finishes what it can within 10 s, and leaves the rest in the store. Blocks until
+    /// that is done.
     pub fn stop(mut self) -> Ended {
         self.end()
     }

@@ -1,4 +1,5 @@
-//! What a handler can receive.
+//! What a handler can receive: [`Message`], [`Command`], [`Event`] for everything else, and [`Done`] for the results
+//! of its jobs.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -12,6 +13,8 @@ use crate::flow::key::Key;
 use crate::slack::event::{Callback, Command, Message};
 
 /// A kind of thing that Slack delivers, or that we deliver to ourselves.
+///
+/// Events that have no type here are received as [`Event`], which any type can be read from.
 pub trait Incoming: Sized + 'static {
     /// What its handler gives back.
     type Answer: Answer;
@@ -45,8 +48,8 @@ fn is_event(kind: Kind) -> bool {
     matches!(kind, Kind::Event | Kind::RtmEvent)
 }
 
-/// Messages that a person wrote: plain, with files, with `/me`, or sent to the channel from a thread. Edits,
-/// deletions, joins and the like are [`Event`]s.
+/// Messages that somebody wrote: plain, with files, with `/me`, sent to the channel from a thread, or by another
+/// bot. Edits, deletions, joins and the like are [`Event`]s.
 impl Incoming for Message {
     type Answer = ();
 
@@ -76,7 +79,22 @@ impl Incoming for Command {
     }
 }
 
-/// Any event, known to us or not: its type and its JSON.
+/// Any event, known to us or not: its type and its JSON. Routed by [`Routes::event`](super::route::Routes::event).
+///
+/// ```
+/// # use callboard::prelude::*;
+/// #[derive(Deserialize)]
+/// struct Joined {
+///     user: UserId,
+///     channel: ChannelId,
+/// }
+///
+/// # fn read(event: &Event) -> Result<()> {
+/// let Joined { user, channel } = event.parse()?;
+/// # drop((user, channel));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Event {
     /// The event's type: `reaction_added`, `team_join`, …

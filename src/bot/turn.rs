@@ -1,4 +1,8 @@
 //! The turn: one delivery handled, from start to commit. It records; nothing leaves before the commit.
+//!
+//! Calls leave in order for each channel, and are tried again when Slack can't be reached or asks to wait. One that
+//! Slack refuses becomes a dead letter; the handler does not hear of it. At most 200 things may be recorded in a turn
+//! ([`EFFECTS_MAX`](crate::base::limits::EFFECTS_MAX)).
 
 use std::fmt;
 use std::rc::Rc;
@@ -71,7 +75,11 @@ impl Turn {
         }
     }
 
-    /// Posts `text` in the channel where the event happened.
+    /// Posts `text` in the channel where the event happened, outside of any thread. An event that happened nowhere
+    /// (see [`Turn::channel`]) needs [`Turn::post`].
+    ///
+    /// What comes back stands for the message: it can be kept in the state, and named as the thread or the target of
+    /// later effects, before Slack has given it a `ts`.
     pub fn say(&mut self, text: impl Into<String>) -> Posted {
         let channel = self.setting.context.channel.clone();
         self.post(&channel, text)
@@ -95,7 +103,8 @@ impl Turn {
         }
     }
 
-    /// Answers in the thread of `message`, which may be one that an earlier effect posts.
+    /// Answers in the thread of `message`, which may be one that an earlier effect posts, of this turn or another. If
+    /// that one is never posted, the answer becomes a dead letter.
     pub fn reply_to(&mut self, message: &Posted, text: impl Into<String>) -> Posted {
         let mut call = call(
             "chat.postMessage",
@@ -108,7 +117,7 @@ impl Turn {
         self.posting(&message.channel, call)
     }
 
-    /// Replaces the text of a message of ours.
+    /// Replaces the text of a message that this app posted.
     pub fn update(&mut self, message: &Posted, text: impl Into<String>) {
         let mut call = call(
             "chat.update",
@@ -131,8 +140,9 @@ impl Turn {
         self.effects.push(Effect::Call(call));
     }
 
-    /// Calls any method of the Web API once the turn is committed, in order with the other calls to the same
-    /// `channel` argument.
+    /// Calls any method of the Web API, by its name, once the turn is committed: in order with the other calls that
+    /// have the same `channel` argument, or without one, with the other calls of the same method. Lists and objects
+    /// among `args` travel as JSON text. What Slack answers is not kept.
     pub fn call(&mut self, method: &str, args: Map<String, Value>) {
         self.effects.push(Effect::Call(Call {
             method: method.to_owned(),
@@ -142,7 +152,7 @@ impl Turn {
     }
 
     /// Starts a job once the turn is committed; its result comes back to this key as
-    /// [`Done`](super::job::Done).
+    /// [`Done`](super::job::Done), where [`Turn::say`] and [`Turn::reply`] mean the same place as here.
     ///
     /// # Errors
     /// When the job can't be written as JSON.
@@ -216,6 +226,8 @@ impl Turn {
     }
 
     /// The message that caused this turn, where a message did.
+    ///
+    /// Of a message in a thread, this is the head of the thread.
     pub fn cause(&self) -> Option<Posted> {
         let thread = &self.setting.context.thread_ts;
         let ts: &Ts = if thread.is_empty() {
@@ -254,7 +266,7 @@ impl Turn {
         &self.setting.context.channel
     }
 
-    /// 1 for the first try of this delivery.
+    /// 1 for the first try of this delivery in this process.
     pub fn attempt(&self) -> u32 {
         self.setting.attempt
     }
@@ -264,7 +276,7 @@ impl Turn {
         &self.effects
     }
 
-    /// What was recorded, in order.
+    /// What was recorded, in order, and nothing else of the turn.
     pub fn into_effects(self) -> Vec<Effect> {
         self.effects
     }

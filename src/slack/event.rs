@@ -132,7 +132,7 @@ impl Reference<'_> {
     }
 }
 
-/// A message that somebody posted.
+/// A message that somebody posted: a person, or another bot (then `bot_id` is there).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Message {
