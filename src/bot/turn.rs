@@ -97,8 +97,8 @@ impl Turn {
     /// Answers in the thread of the message that caused this turn; begins the thread if there is none. After
     /// an event without a message (a slash command) it posts in the channel.
     pub fn reply(&mut self, text: impl Into<String>) -> Posted {
-        match self.cause() {
-            Some(cause) => self.reply_to(&cause, text),
+        match self.thread() {
+            Some(thread) => self.reply_to(&thread, text),
             None => self.say(text),
         }
     }
@@ -226,15 +226,17 @@ impl Turn {
     }
 
     /// The message that caused this turn, where a message did.
-    ///
-    /// Of a message in a thread, this is the head of the thread.
     pub fn cause(&self) -> Option<Posted> {
-        let thread = &self.setting.context.thread_ts;
-        let ts: &Ts = if thread.is_empty() {
-            &self.setting.context.ts
-        } else {
-            thread
-        };
+        self.message_at(&self.setting.context.ts)
+    }
+
+    /// The head of the thread that this turn is about; a message outside threads is the head of its own.
+    pub fn thread(&self) -> Option<Posted> {
+        let head = self.message_at(&self.setting.context.thread_ts);
+        head.or_else(|| self.cause())
+    }
+
+    fn message_at(&self, ts: &Ts) -> Option<Posted> {
         (!ts.is_empty()).then(|| Posted {
             channel: self.setting.context.channel.clone(),
             message: MessageRef::Ts(ts.clone()),
