@@ -10,7 +10,7 @@ use super::memo::{Memo, Received};
 use super::{Error, Result};
 use crate::flow::envelope::{self, Envelope, JobResult, Kind, Subject};
 use crate::flow::key::Key;
-use crate::slack::event::{Callback, Command, Message};
+use crate::slack::event::{Command, Message};
 
 /// A kind of thing that Slack delivers, or that we deliver to ourselves.
 ///
@@ -27,21 +27,6 @@ pub trait Incoming: Sized + 'static {
     /// # Errors
     /// A payload of an unexpected shape. The raw JSON is still kept with the dead letter.
     fn read(envelope: &Envelope) -> Result<Self>;
-}
-
-/// The JSON of the event inside an envelope.
-fn inner(envelope: &Envelope) -> Result<&[u8]> {
-    if envelope.kind != Kind::Event {
-        return Ok(&envelope.payload);
-    }
-    let callback: Callback<'_> = serde_json::from_slice(&envelope.payload)?;
-    Ok(callback
-        .event
-        .map_or(&envelope.payload, |event| event.get().as_bytes()))
-}
-
-fn read_inner<T: DeserializeOwned>(envelope: &Envelope) -> Result<T> {
-    Ok(serde_json::from_slice(inner(envelope)?)?)
 }
 
 fn is_event(kind: Kind) -> bool {
@@ -63,7 +48,7 @@ impl Incoming for Message {
     }
 
     fn read(envelope: &Envelope) -> Result<Self> {
-        read_inner(envelope)
+        Ok(serde_json::from_slice(&envelope.event)?)
     }
 }
 
@@ -123,7 +108,7 @@ impl Incoming for Event {
     fn read(envelope: &Envelope) -> Result<Self> {
         Ok(Self {
             kind: envelope.subject.name.clone(),
-            raw: read_inner(envelope)?,
+            raw: serde_json::from_slice(&envelope.event)?,
         })
     }
 }
