@@ -2,4 +2,6 @@
 mod machine;
 mod shell;
 
-pub use shell::{AttemptWanted, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace};
+pub use shell::{
+    AttemptWanted, HandlerLost, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace,
+};

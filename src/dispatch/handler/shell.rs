@@ -108,6 +108,17 @@ impl std::fmt::Debug for Workplace {
     }
 }
 
+/// A key's actor panicked outside of its fence; what was in its mailbox is gone from memory.
+#[derive(Debug)]
+pub struct HandlerLost {
+    /// Whose actor it was.
+    pub key: Key,
+}
+
+impl Message for HandlerLost {
+    type Result = ();
+}
+
 /// The actor of one key.
 pub struct HandlerShell {
     key: Key,
@@ -331,5 +342,14 @@ impl Handler<OnRecord> for HandlerShell {
 
     fn handle(&mut self, _: OnRecord, context: &mut Self::Context) {
         self.step(Input::OnRecord, context);
+    }
+}
+
+impl Drop for HandlerShell {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let key = self.key.clone();
+            self.workplace.inbox.send(HandlerLost { key });
+        }
     }
 }

@@ -47,6 +47,8 @@ pub(super) enum Input {
     MarkRead(u64, Option<bool>),
     /// Time has passed.
     Tick,
+    /// A key's actor is gone, with what it had.
+    HandlerLost(Key),
     /// Admit nothing more.
     Stop,
 }
@@ -143,6 +145,8 @@ impl Row {
 #[derive(Debug, Default)]
 struct Resident {
     in_mailbox: usize,
+    /// How often its actor was lost since its last commit.
+    losses: u32,
     lagging: VecDeque<u64>,
     is_reading: bool,
 }
@@ -260,6 +264,7 @@ impl Machine {
             Input::RowsRead(key, wanted, found) => self.resume(&key, &wanted, found, out),
             Input::MarkRead(number, is_known) => self.checked(now, number, is_known, out),
             Input::Tick => self.tick(now, out),
+            Input::HandlerLost(key) => self.deliver_again(&key, out),
             Input::Stop => self.is_stopped = true,
         }
     }

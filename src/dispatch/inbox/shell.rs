@@ -19,7 +19,7 @@ use crate::base::limits::{
 };
 use crate::dispatch::directory::Directory;
 use crate::dispatch::handler::{
-    AttemptWanted, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace,
+    AttemptWanted, HandlerLost, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace,
 };
 use crate::dispatch::internal;
 use crate::dispatch::jobs::{Finished, Jobs};
@@ -434,6 +434,16 @@ impl Handler<AttemptWanted> for InboxShell {
 
     fn handle(&mut self, wanted: AttemptWanted, context: &mut Self::Context) {
         self.step(Input::AttemptWanted(wanted.slot), context);
+    }
+}
+
+impl Handler<HandlerLost> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, lost: HandlerLost, context: &mut Self::Context) {
+        tracing::error!(key = %lost.key, "a handler's actor died outside of a turn; another takes its place");
+        self.parts.directory.remove(&lost.key);
+        self.step(Input::HandlerLost(lost.key), context);
     }
 }
 

@@ -396,3 +396,21 @@ fn rule_10_a_memo_is_stored_with_the_note_that_it_arrived_or_buried_when_nobody_
     );
     assert!(told[2].contains("outcome: done"), "{told:?}");
 }
+
+#[test]
+fn what_a_lost_actor_had_goes_to_a_new_one_in_order_and_what_kills_it_again_is_given_up() {
+    let mut shard = Shard::warm();
+    shard.message("Ev1", "U1", "hi");
+    shard.message("Ev2", "U1", "hi");
+    let key = Key::from_stored("greeter/a/T1/user/U1");
+    let both = ["deliver a/Ev1/greeter", "deliver a/Ev2/greeter"];
+    for _ in 1..crate::base::limits::POISON_DEATHS_MAX {
+        assert_eq!(shard.step(Input::HandlerLost(key.clone())), both);
+    }
+    let told = shard.step(Input::HandlerLost(key));
+    assert!(told[0].contains("its actor died 3 times"), "{told:?}");
+    assert_eq!(told[1], both[1]);
+    shard.commit("Ev2/greeter");
+    shard.durable();
+    assert_eq!(shard.machine.unsettled(), 0);
+}
