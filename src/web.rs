@@ -5,6 +5,8 @@
 mod client;
 pub mod dial;
 mod error;
+mod wire;
 
 pub use client::{Client, Request, Response};
 pub use error::Error;
+pub use wire::{Api, Incoming, Outgoing, Wire};

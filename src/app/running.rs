@@ -26,6 +26,7 @@ use crate::ingress::{Line, Standings, Transport};
 use crate::sim::Simulator;
 use crate::slack::id::TeamId;
 use crate::store::{self, Recovered, Store};
+use crate::web::Api;
 
 /// Why it can't start.
 #[derive(Debug, thiserror::Error)]
@@ -245,7 +246,7 @@ impl Stage {
 
     fn cast(&self, arbiters: &Arbiters, store: &Store, recovered: Recovered) -> Cast {
         let outbox_parts = egress::Parts {
-            base_url: self.base_url.clone(),
+            api: Api::Url(self.base_url.clone()),
             installs: self.installs.clone(),
             queue: Arc::clone(&store.queue),
             reader: store.reader.clone(),
@@ -266,7 +267,7 @@ impl Stage {
                     unfolded: Arc::clone(&store.unfolded),
                     space: store.space.clone(),
                     outbox: entrance.clone(),
-                    base_url: self.base_url.clone(),
+                    api: Api::Url(self.base_url.clone()),
                     clock: self.clock,
                 };
                 let inbox =
@@ -285,7 +286,7 @@ impl Stage {
                 installs: self.installs.clone(),
                 shards: entrances.clone(),
                 standings: self.standings.clone(),
-                base_url: self.base_url.clone(),
+                api: Api::Url(self.base_url.clone()),
                 clock,
             }));
         }
@@ -300,7 +301,7 @@ impl Stage {
 
 /// Gives each shard what an earlier run left for it, before the first socket opens: mailboxes are in order, so
 /// it is there before the first envelope.
-fn hand_out(recovered: Recovered, shards: &[WayBack<InboxShell>]) {
+pub(super) fn hand_out(recovered: Recovered, shards: &[WayBack<InboxShell>]) {
     let mut parts: Vec<inbox::Recovered> = shards
         .iter()
         .map(|_| inbox::Recovered {

@@ -21,13 +21,13 @@ use crate::flow::effect::Committed;
 use crate::flow::gate::Gate;
 use crate::flow::identity::Installs;
 use crate::store::{Durable, Outcome, Queue, Reader, Record, Submission, Submitter};
-use crate::web::Client;
+use crate::web::{Api, Client};
 
 /// What an outbox is made of.
 #[derive(Debug)]
 pub struct Parts {
     /// Where the Web API is.
-    pub base_url: String,
+    pub api: Api,
     /// Whose tokens.
     pub installs: Installs,
     /// Takes notes of what is done.
@@ -123,7 +123,7 @@ impl OutboxShell {
                 .register(move |durable| tell.send(Written(durable))),
             queue: parts.queue,
             sender: Sender {
-                web: Client::new(&parts.base_url),
+                web: Client::new(&parts.api),
                 reader: parts.reader,
                 installs: parts.installs,
                 posted: Rc::new(RefCell::new(PostedWindow::default())),

@@ -1,13 +1,18 @@
 //! The writer: one thread, one transaction for everything that waits, then the news that it is durable.
 //!
-//! There is no lingering: the time of the last sync is the window in which the next batch gathers.
+//! There is no lingering: the time of the last sync is the window in which the next batch gathers. What is
+//! written when is `machine`'s; here is its lock, its thread, and the telling.
+mod machine;
 
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+pub(super) use machine::{Batch, Written};
+use machine::{Machine, Next};
+
 use super::journal::{Journal, Probe};
-use super::record::{Record, Submission};
+use super::record::Submission;
 use super::{Error, folder};
 use crate::base::clock::Clock;
 
@@ -29,16 +34,9 @@ type Tell = Box<dyn Fn(Durable) + Send + Sync>;
 /// It has no bound of its own: every record in it belongs to an admitted envelope, or to an effect under way,
 /// whose permit it keeps, so those gates bound it.
 pub struct Queue {
-    inner: Mutex<Waiting>,
+    machine: Mutex<Machine>,
     wake: Condvar,
     submitters: Mutex<Vec<Tell>>,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    next_seq: u64,
-    submissions: Vec<Submission>,
-    is_closed: bool,
 }
 
 impl std::fmt::Debug for Queue {
@@ -50,11 +48,7 @@ impl std::fmt::Debug for Queue {
 impl Queue {
     pub(super) fn new(next_seq: u64) -> Self {
         Self {
-            inner: Mutex::new(Waiting {
-                next_seq,
-                submissions: Vec::new(),
-                is_closed: false,
-            }),
+            machine: Mutex::new(Machine::new(next_seq)),
             wake: Condvar::new(),
             submitters: Mutex::default(),
         }
@@ -72,12 +66,7 @@ impl Queue {
 
     /// Submits records, in order; gives back the number of the first's entry.
     pub fn submit(&self, submissions: Vec<Submission>) -> u64 {
-        let mut waiting = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = waiting.next_seq;
-        waiting.next_seq += u64::try_from(submissions.len()).unwrap_or(0);
-        let was_empty = waiting.submissions.is_empty();
-        waiting.submissions.extend(submissions);
-        drop(waiting);
+        let (first, was_empty) = self.lock().submit(submissions);
         if was_empty {
             self.wake.notify_one();
         }
@@ -86,8 +75,7 @@ impl Queue {
 
     /// How many records wait.
     pub fn len(&self) -> usize {
-        let waiting = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.submissions.len()
+        self.lock().len()
     }
 
     /// Whether nothing waits.
@@ -96,31 +84,33 @@ impl Queue {
     }
 
     pub(super) fn close(&self) {
-        let mut waiting = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.is_closed = true;
+        self.lock().close();
         self.wake.notify_one();
     }
 
-    /// Everything that waits, with the number of its first; nothing once closed and empty.
-    fn take(&self) -> Option<(u64, Vec<Submission>)> {
-        let mut waiting = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Everything that waits, once something does; nothing once closed and empty.
+    fn take(&self) -> Option<Batch> {
+        let mut machine = self.lock();
         loop {
-            if !waiting.submissions.is_empty() {
-                let taken = std::mem::take(&mut waiting.submissions);
-                let count = u64::try_from(taken.len()).unwrap_or(0);
-                return Some((waiting.next_seq - count, taken));
+            match machine.next() {
+                Next::Write(batch) => return Some(batch),
+                Next::End => return None,
+                Next::Wait => {
+                    machine = self
+                        .wake
+                        .wait(machine)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
             }
-            if waiting.is_closed {
-                return None;
-            }
-            waiting = self
-                .wake
-                .wait(waiting)
-                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    fn tell(&self, batch: &[Submitter], durable: Durable) {
+    fn lock(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells those of a batch that it is durable.
+    pub(super) fn tell(&self, batch: &[Submitter], durable: Durable) {
         let submitters = self
             .submitters
             .lock()
@@ -152,11 +142,11 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name("writer".into())
         .spawn(move || {
-            while let Some((first, submissions)) = queue.take() {
-                match write(&mut journal, first, submissions, clock) {
-                    Ok((durable, submitters)) => {
-                        folding.durable(durable.upto);
-                        queue.tell(&submitters, durable);
+            while let Some(batch) = queue.take() {
+                match write(&mut journal, batch, clock) {
+                    Ok(written) => {
+                        folding.durable(written.durable.upto);
+                        queue.tell(&written.submitters, written.durable);
                     }
                     // Turns run ahead of the disk, so there is no going on from here.
                     Err(error) => return on_failure(&error),
@@ -169,25 +159,8 @@ pub(super) fn start(
         })
 }
 
-fn write(
-    journal: &mut Journal,
-    first: u64,
-    submissions: Vec<Submission>,
-    clock: Clock,
-) -> Result<(Durable, Vec<Submitter>), Error> {
-    let mut entries = Vec::with_capacity(submissions.len());
-    let mut marks = Vec::new();
-    let mut submitters = Vec::new();
-    let mut upto = first;
-    for (seq, submission) in (first..).zip(submissions) {
-        let Submission { record, mark, from } = submission;
-        entries.push(Record::into_entry(record, seq)?);
-        marks.extend(mark);
-        if !submitters.contains(&from) {
-            submitters.push(from);
-        }
-        upto = seq;
-    }
-    journal.append(&entries, &marks, clock.unix_ms())?;
-    Ok((Durable { upto }, submitters))
+fn write(journal: &mut Journal, batch: Batch, clock: Clock) -> Result<Written, Error> {
+    let written = batch.into_written()?;
+    journal.append(&written.entries, &written.marks, clock.unix_ms())?;
+    Ok(written)
 }

@@ -1,5 +1,6 @@
 //! One Web API call: form in, checked JSON out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use awc::http::StatusCode;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::wire::{Api, Incoming, Outgoing, Wire};
 use super::{Error, dial};
 use crate::base::limits::{RESPONSE_BYTES_MAX, RETRY_AFTER_MOST};
 use crate::base::secret::Secret;
@@ -17,15 +19,18 @@ use crate::slack::event::null_is_default;
 /// Calls Slack's Web API. Belongs to one thread; a clone shares its connections.
 #[derive(Clone)]
 pub struct Client {
-    http: awc::Client,
-    base_url: String,
+    way: Way,
+}
+
+#[derive(Clone)]
+enum Way {
+    Http { http: awc::Client, base_url: String },
+    Wire(Arc<dyn Wire>),
 }
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client")
-            .field("base_url", &self.base_url)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").finish_non_exhaustive()
     }
 }
 
@@ -85,17 +90,27 @@ struct Metadata {
 }
 
 impl Client {
-    /// A client whose methods are under `base_url`, which ends with a slash.
-    pub fn new(base_url: &str) -> Self {
-        Self {
-            http: dial::client(),
-            base_url: base_url.to_owned(),
-        }
+    /// A client for this thread.
+    pub fn new(api: &Api) -> Self {
+        let way = match api {
+            Api::Url(base_url) => Way::Http {
+                http: dial::client(),
+                base_url: base_url.clone(),
+            },
+            Api::Wire(wire) => Way::Wire(Arc::clone(wire)),
+        };
+        Self { way }
     }
 
-    /// The client for sockets.
-    pub fn http(&self) -> &awc::Client {
-        &self.http
+    /// Opens a socket.
+    ///
+    /// # Errors
+    /// The reason, as text, without the URL.
+    pub async fn open(&self, url: &str) -> Result<dial::Socket, String> {
+        match &self.way {
+            Way::Http { http, .. } => dial::open(http, url).await,
+            Way::Wire(_) => Err("this way to Slack carries calls only".to_owned()),
+        }
     }
 
     /// Makes the call, once.
@@ -104,60 +119,88 @@ impl Client {
     /// See [`Error`]; [`Error::then`] says what to do.
     pub async fn call(&self, request: Request<'_>) -> Result<Response, Error> {
         let method = method_name(request.method);
-        let unanswered = |why: String| Error::Unanswered {
-            method: method.clone(),
-            why,
-        };
-        let sent = if request.method.starts_with("http") {
-            self.http.post(request.method).send_json(request.args).await
-        } else {
-            let url = format!("{}{}", self.base_url, request.method);
-            let mut post = self.http.post(url);
-            if let Some(token) = request.token {
-                post = post.bearer_auth(token.expose());
+        let is_url = request.method.starts_with("http");
+        let incoming = match &self.way {
+            Way::Http { http, base_url } => over_http(http, base_url, &request, &method).await?,
+            Way::Wire(wire) => {
+                let sent = wire.send(Outgoing::of(&request)).await;
+                sent.map_err(|why| unanswered(&method, why))?
             }
-            post.send_form(&form(request.args)).await
         };
-        let mut response = match sent {
-            Ok(response) => response,
-            Err(awc::error::SendRequestError::Url(error)) => {
-                return Err(Error::Impossible {
-                    method,
-                    why: error.to_string(),
-                });
-            }
-            Err(error) => return Err(unanswered(error.to_string())),
-        };
-        let (status, after) = (response.status(), retry_after(response.headers()));
-        let body = response.body().limit(RESPONSE_BYTES_MAX).await;
-        if status == StatusCode::TOO_MANY_REQUESTS {
+        let Incoming {
+            status,
+            retry_after,
+            body,
+        } = incoming;
+        if status == StatusCode::TOO_MANY_REQUESTS.as_u16() {
             // The body may be empty or not JSON, and does not matter.
             return Err(Error::RateLimited {
                 method,
-                after: after.unwrap_or(Duration::from_secs(1)),
+                after: retry_after.unwrap_or(Duration::from_secs(1)),
             });
         }
-        let body = body.map_err(|error| unanswered(error.to_string()))?;
-        if request.method.starts_with("http") && status.is_success() {
+        let body = body.map_err(|why| unanswered(&method, why))?;
+        if is_url && (200..300).contains(&status) {
             return Ok(Response { body });
         }
-        judged(method, status, after, body)
+        judged(method, status, retry_after, body)
+    }
+}
+
+async fn over_http(
+    http: &awc::Client,
+    base_url: &str,
+    request: &Request<'_>,
+    method: &str,
+) -> Result<Incoming, Error> {
+    let sent = if request.method.starts_with("http") {
+        http.post(request.method).send_json(request.args).await
+    } else {
+        let mut post = http.post(format!("{base_url}{}", request.method));
+        if let Some(token) = request.token {
+            post = post.bearer_auth(token.expose());
+        }
+        post.send_form(&form(request.args)).await
+    };
+    let mut response = match sent {
+        Ok(response) => response,
+        Err(awc::error::SendRequestError::Url(error)) => {
+            return Err(Error::Impossible {
+                method: method.to_owned(),
+                why: error.to_string(),
+            });
+        }
+        Err(error) => return Err(unanswered(method, error.to_string())),
+    };
+    let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+    let body = response.body().limit(RESPONSE_BYTES_MAX).await;
+    Ok(Incoming {
+        status,
+        retry_after,
+        body: body.map_err(|error| error.to_string()),
+    })
+}
+
+fn unanswered(method: &str, why: String) -> Error {
+    Error::Unanswered {
+        method: method.to_owned(),
+        why,
     }
 }
 
 /// What a body says. Slack's status is 200 for nearly all its errors.
 fn judged(
     method: String,
-    status: StatusCode,
+    status: u16,
     after: Option<Duration>,
     body: Bytes,
 ) -> Result<Response, Error> {
     let head: Head = match serde_json::from_slice(&body) {
-        Ok(head) if status.as_u16() < 500 => head,
+        Ok(head) if status < 500 => head,
         Ok(_) | Err(_) => {
             return Err(Error::Http {
                 method,
-                status: status.as_u16(),
+                status,
                 detail: ", and the body is not an answer of Slack's".to_owned(),
             });
         }
@@ -210,7 +253,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Arguments as form fields: the one body type that every method takes.
-fn form(args: &Map<String, Value>) -> Vec<(&str, String)> {
+pub(super) fn form(args: &Map<String, Value>) -> Vec<(&str, String)> {
     args.iter()
         .filter_map(|(name, value)| {
             let text = match value {
@@ -232,7 +275,6 @@ mod tests {
     use serde_json::json;
 
     fn judge(status: u16, body: &'static str) -> Result<Response, Error> {
-        let status = StatusCode::from_u16(status).unwrap();
         judged(
             "m".into(),
             status,

@@ -34,7 +34,7 @@ use crate::flow::key::Key;
 use crate::store::{
     Durable, Queue, Reader, Record, RecoveredRow, Space, Submission, Submitter, Unfolded,
 };
-use crate::web::Client;
+use crate::web::{Api, Client};
 
 /// How soon to look again whether what is full has room.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
@@ -62,7 +62,7 @@ pub struct Parts {
     /// Takes committed calls.
     pub outbox: OutboxEntrance,
     /// Where the Web API is, for reads of turns.
-    pub base_url: String,
+    pub api: Api,
     /// The time.
     pub clock: Clock,
 }
@@ -194,7 +194,7 @@ impl InboxShell {
                 reader: parts.reader.clone(),
                 clock: parts.clock,
                 reads: Rc::new(WebReads {
-                    web: Client::new(&parts.base_url),
+                    web: Client::new(&parts.api),
                     installs: parts.installs.clone(),
                 }),
                 is_over_quota: Rc::default(),

@@ -26,7 +26,7 @@ use crate::ingress::supervisor::{Lifeline, SupervisorShell};
 use crate::ingress::ticket::{self, Known, Refused, Ticket};
 use crate::ingress::{Line, Standing, Standings, Transport, rtm, socket_mode};
 use crate::slack::id::{EnvelopeId, TeamId};
-use crate::web::{Client, dial};
+use crate::web::{Api, Client, dial};
 
 /// What a connection is made of.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ pub struct Parts {
     /// How connections stand.
     pub standings: Standings,
     /// Where the Web API is.
-    pub base_url: String,
+    pub api: Api,
     /// The time.
     pub clock: Clock,
 }
@@ -94,7 +94,7 @@ impl ConnectionShell {
     pub fn new(parts: Parts, supervisor: WayBack<SupervisorShell>) -> Self {
         Self {
             machine: Machine::new(Rng::from_system()),
-            web: Client::new(&parts.base_url),
+            web: Client::new(&parts.api),
             known: Known::default(),
             tickets: HashMap::new(),
             sockets: HashMap::new(),
@@ -178,8 +178,8 @@ impl ConnectionShell {
         let Some(Ticket { url, team }) = self.tickets.remove(&generation) else {
             return;
         };
-        let http = self.web.http().clone();
-        let opened = async move { dial::open(&http, url.expose()).await };
+        let web = self.web.clone();
+        let opened = async move { web.open(url.expose()).await };
         context.spawn(
             opened
                 .into_actor(self)
