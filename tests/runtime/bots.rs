@@ -1,0 +1,114 @@
+//! The bots under test. What they do wrong, they do because a message asks for it.
+
+use std::time::Duration;
+
+use callboard::prelude::*;
+use tokio::time::sleep;
+
+/// Counts greetings per user. Words in a message make it fail, panic or take its time:
+/// `fails=2` (the first two tries), `panics`, `naps=300` (milliseconds).
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Greeter {
+    greeted: u32,
+}
+
+impl HandlerActor for Greeter {
+    const NAME: &'static str = "greeter";
+
+    fn routes(routes: &mut Routes<Self>) {
+        routes.on::<Message>().containing("hello").per_user();
+        routes.command("/greeted").per_user();
+    }
+}
+
+impl On<Message> for Greeter {
+    async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
+        // Changed before anything goes wrong, so that a state that is not restored shows.
+        self.greeted += 1;
+        let text = format!("Hello <@{}>, that makes {}", message.user, self.greeted);
+        if message.thread_ts.is_some() {
+            turn.reply(text);
+        } else {
+            turn.say(text);
+        }
+        if let Some(ms) = number(&message.text, "naps=") {
+            sleep(Duration::from_millis(ms)).await;
+        }
+        if number(&message.text, "fails=").is_some_and(|tries| u64::from(turn.attempt()) <= tries) {
+            return Err("asked to fail".into());
+        }
+        assert!(!message.text.contains("panics"), "asked to panic");
+        Ok(())
+    }
+}
+
+impl On<Command> for Greeter {
+    async fn on(&mut self, command: Command, _: &mut Turn) -> Result<Reply> {
+        if let Some(ms) = number(&command.text, "naps=") {
+            sleep(Duration::from_millis(ms)).await;
+        }
+        Ok(Reply::ephemeral(format!("{} so far", self.greeted)))
+    }
+}
+
+/// The number behind `word` in `text`.
+fn number(text: &str, word: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(word)?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+/// Posts "working", works beside everything else, and posts the result in the thread of that.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Report {
+    ordered: u32,
+}
+
+/// The work.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Compile {
+    subject: String,
+    thread: Posted,
+}
+
+impl Job for Compile {
+    const NAME: &'static str = "report.compile";
+    type Output = usize;
+
+    async fn run(&self) -> Result<usize> {
+        sleep(Duration::from_millis(
+            number(&self.subject, "naps=").unwrap_or(0),
+        ))
+        .await;
+        Ok(self.subject.split_whitespace().count())
+    }
+}
+
+impl HandlerActor for Report {
+    const NAME: &'static str = "report";
+
+    fn routes(routes: &mut Routes<Self>) {
+        routes.command("/report").per_user();
+        routes.job::<Compile>();
+    }
+}
+
+impl On<Command> for Report {
+    async fn on(&mut self, command: Command, turn: &mut Turn) -> Result<Reply> {
+        self.ordered += 1;
+        let thread = turn.say(format!("<@{}> ordered {}: working", command.user, command.text));
+        turn.defer(&Compile {
+            subject: command.text,
+            thread,
+        })?;
+        Ok(Reply::ephemeral("on its way"))
+    }
+}
+
+impl On<Done<Compile>> for Report {
+    async fn on(&mut self, done: Done<Compile>, turn: &mut Turn) -> Result<()> {
+        let words = done.output?;
+        let text = format!("{} is done: {words} words", done.job.subject);
+        turn.reply_to(&done.job.thread, text);
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! The program killed under load, again and again, on one store.

@@ -1,0 +1,111 @@
+//! The record as the judge reads it: JSON, in shapes of its own.
+
+use callboard::sim;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// Everything that was written down, in order.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Record {
+    pub(crate) entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) n: u64,
+    #[serde(flatten)]
+    pub(crate) what: What,
+}
+
+/// What happened, as far as the judge needs it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub(crate) enum What {
+    SocketOpened {
+        app: String,
+    },
+    SocketClosed {
+        socket: u64,
+        app: String,
+        by: String,
+        code: Option<u16>,
+    },
+    EnvelopeSent {
+        socket: u64,
+        envelope_id: String,
+        #[serde(flatten)]
+        subject: Subject,
+    },
+    Ack {
+        socket: u64,
+        envelope_id: String,
+        is_late: bool,
+    },
+    FrameIgnored {
+        socket: u64,
+        why: String,
+    },
+    RtmSent {
+        socket: u64,
+        app: String,
+        team: String,
+        frame: Value,
+    },
+    Call {
+        method: String,
+        #[serde(default)]
+        app: String,
+        #[serde(default)]
+        team: String,
+        args: Map<String, Value>,
+        ok: bool,
+        metadata: Option<Value>,
+    },
+    Posted {
+        team: String,
+        channel: String,
+        user: String,
+        ts: String,
+        thread_ts: Option<String>,
+        text: String,
+        via: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+/// What an envelope is about.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Subject {
+    pub(crate) app: String,
+    pub(crate) team: String,
+    pub(crate) kind: String,
+    #[serde(default)]
+    pub(crate) event_id: String,
+    pub(crate) channel: String,
+    #[serde(default)]
+    pub(crate) ts: String,
+}
+
+impl Record {
+    /// From a simulator in this process.
+    pub(crate) fn of(entries: &[sim::Entry]) -> Self {
+        let read = |entry| {
+            let value = serde_json::to_value(entry).unwrap();
+            Entry::deserialize(&value).unwrap_or_else(|error| panic!("{error} in {value}"))
+        };
+        Self {
+            entries: entries.iter().map(read).collect(),
+        }
+    }
+
+    /// From the JSON lines that a simulator serves.
+    pub(crate) fn from_lines(lines: &str) -> Self {
+        let read = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"))
+        };
+        Self {
+            entries: lines.lines().map(read).collect(),
+        }
+    }
+}

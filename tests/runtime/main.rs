@@ -1,0 +1,10 @@
+//! The runtime from outside: real sockets, a simulated Slack, and a judge that knows only what passed between.
+#![cfg(test)]
+
+mod bots;
+mod crash;
+mod end_to_end;
+mod folder;
+mod judge;
+mod sentinel;
+mod stand;

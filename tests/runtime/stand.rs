@@ -1,0 +1,278 @@
+//! A simulated Slack with three workspaces, and the runtime beside it.
+//!
+//! `acme` is a Socket Mode app in the first two workspaces, `classic` an RTM app in the third.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use callboard::app::{Callboard, Ended, Running, StartError};
+use callboard::base::clock::Clock;
+use callboard::base::secret::Secret;
+use callboard::config::{App, Config, Runtime, Slack, Store, Transport};
+use callboard::ingress::Standing;
+use callboard::sim::{self, Entry, Options, Simulator, What, World};
+use callboard::slack::id::{AppId, ChannelId, TeamId, Ts, UserId};
+
+use crate::bots::{Greeter, Report};
+use crate::folder::Folder;
+use crate::judge::{Facts, Record, Rules, Verdict, judge};
+use crate::sentinel::{Watch, watch};
+
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How often a condition is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(4);
+
+/// One workspace with its people.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) team: TeamId,
+    pub(crate) general: ChannelId,
+    pub(crate) random: ChannelId,
+    pub(crate) users: Vec<UserId>,
+}
+
+/// Everything a test needs. Dropping it checks the log and removes the store.
+pub(crate) struct Stand {
+    pub(crate) simulator: Simulator,
+    pub(crate) acme: AppId,
+    /// Two workspaces over Socket Mode, one over RTM.
+    pub(crate) places: [Place; 3],
+    pub(crate) config: Config,
+    pub(crate) log: Watch,
+    seen: Vec<Entry>,
+    _folder: Folder,
+}
+
+/// With Slack's own times.
+pub(crate) fn stand() -> Stand {
+    stand_with(Options::default())
+}
+
+/// An ack is due after a second, and what is not acked comes again at once, then after 0.2 s and 1 s.
+pub(crate) fn impatient() -> Stand {
+    stand_with(Options {
+        ack_deadline: Duration::from_secs(1),
+        time_scale: 300.0,
+        ..Options::default()
+    })
+}
+
+pub(crate) fn stand_with(mut options: Options) -> Stand {
+    let log = watch();
+    let mut world = World::empty();
+    let places = ["Lantern", "Globe", "Harbour"].map(|name| place(&mut world, name));
+    let acme = world.app("acme", sim::Transport::Socket);
+    for command in ["/greeted", "/report"] {
+        world.command(&acme, command, "", "").unwrap();
+    }
+    let classic = world.app("classic", sim::Transport::Rtm);
+    let tokens = places[..2]
+        .iter()
+        .map(|place| Secret::new(world.install(&acme, &place.team).unwrap()))
+        .collect();
+    let rtm_token = Secret::new(world.install(&classic, &places[2].team).unwrap());
+    options.world = world;
+    let simulator = sim::start(options).unwrap();
+    let described = simulator.describe();
+    let app_token = described["apps"][0]["app_token"].as_str().unwrap();
+    let folder = Folder::new();
+    let config = Config {
+        slack: Slack {
+            base_url: simulator.api_url(),
+        },
+        store: Store {
+            path: folder.path().join("store"),
+        },
+        runtime: Runtime {
+            shards: NonZeroUsize::new(2).unwrap(),
+        },
+        apps: vec![
+            App {
+                name: "acme".to_owned(),
+                transport: Transport::Socket {
+                    app_token: Secret::new(app_token),
+                },
+                bot_tokens: tokens,
+            },
+            App {
+                name: "classic".to_owned(),
+                transport: Transport::Rtm,
+                bot_tokens: vec![rtm_token],
+            },
+        ],
+    };
+    Stand {
+        simulator,
+        acme,
+        places,
+        config,
+        log,
+        seen: Vec::new(),
+        _folder: folder,
+    }
+}
+
+fn place(world: &mut World, name: &str) -> Place {
+    let team = world.team(name);
+    let users = ["ann", "bob", "cy", "dee", "eve"]
+        .map(|user| world.user(&team, user, user).unwrap())
+        .to_vec();
+    let general = world.channel(&team, "general", "").unwrap();
+    let random = world.channel(&team, "random", "").unwrap();
+    Place {
+        team,
+        general,
+        random,
+        users,
+    }
+}
+
+/// Waits until `is_so`, and fails with `what` when it does not come about.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let clock = Clock::system();
+    let begun = clock.now();
+    while !is_so() {
+        assert!(clock.now() - begun < PATIENCE, "it never came about: {what}");
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+}
+
+impl Stand {
+    /// The runtime with both bots, connected.
+    #[track_caller]
+    pub(crate) fn start(&self) -> Running {
+        let running = self.try_start().unwrap();
+        until("every connection is up", || {
+            let standings = running.standings().all();
+            let is_up = |(_, standing): &(String, Standing)| *standing == Standing::Up;
+            standings.len() == 2 && standings.iter().all(is_up)
+        });
+        running
+    }
+
+    pub(crate) fn try_start(&self) -> Result<Running, StartError> {
+        Callboard::from_config(self.config.clone())
+            .handler::<Greeter>()
+            .handler::<Report>()
+            .start()
+    }
+
+    /// User number `user` writes `text` in #general.
+    #[track_caller]
+    pub(crate) fn says(&self, place: usize, user: usize, text: &str) -> Ts {
+        let channel = self.places[place].general.clone();
+        self.says_in(place, user, text, &channel, None)
+    }
+
+    #[track_caller]
+    pub(crate) fn says_in(
+        &self,
+        place: usize,
+        user: usize,
+        text: &str,
+        channel: &ChannelId,
+        thread_ts: Option<&Ts>,
+    ) -> Ts {
+        let place = &self.places[place];
+        let user = &place.users[user];
+        self.simulator
+            .post(&place.team, channel, user, text, thread_ts)
+            .unwrap()
+    }
+
+    /// User number `user` of the first workspace runs a command in #general; the envelope that carries it.
+    #[track_caller]
+    pub(crate) fn runs(&self, user: usize, command: &str, text: &str) -> String {
+        let place = &self.places[0];
+        let user = &place.users[user];
+        self.simulator
+            .command(&place.team, &place.general, user, command, text)
+            .unwrap()
+    }
+
+    /// The record so far.
+    pub(crate) fn record(&mut self) -> &[Entry] {
+        let after = self.seen.last().map_or(0, |entry| entry.n);
+        self.seen.extend(self.simulator.record_since(after));
+        &self.seen
+    }
+
+    /// Waits until the record has `count` entries that fit.
+    #[track_caller]
+    pub(crate) fn recorded(&mut self, what: &str, count: usize, fits: impl Fn(&What) -> bool) {
+        let told = format!("{count} × {what}");
+        until(&told, || {
+            let fitting = self.record().iter().filter(|entry| fits(&entry.what));
+            fitting.count() >= count
+        });
+    }
+
+    /// Waits until `count` greetings are answered, in all.
+    #[track_caller]
+    pub(crate) fn answered(&mut self, count: usize) {
+        self.recorded("an answer", count, is_answer);
+    }
+
+    /// Waits until Slack is owed no ack any more.
+    #[track_caller]
+    pub(crate) fn all_acked(&mut self) {
+        until("every envelope is acked", || {
+            let mut open = std::collections::HashSet::new();
+            for entry in self.record() {
+                match &entry.what {
+                    What::EnvelopeSent { envelope_id, .. }
+                    | What::EnvelopeUnsent { envelope_id, .. } => {
+                        open.insert(envelope_id);
+                    }
+                    What::Ack {
+                        envelope_id,
+                        is_late: false,
+                        ..
+                    } => {
+                        open.remove(envelope_id);
+                    }
+                    What::EnvelopeGivenUp { envelope_id, .. } => {
+                        panic!("Slack gave {envelope_id} up: nobody acked it");
+                    }
+                    _ => {}
+                }
+            }
+            open.is_empty()
+        });
+    }
+
+    /// Stops the runtime, which must leave nothing behind, and judges.
+    #[track_caller]
+    pub(crate) fn settle(&mut self, running: Running, rules: &Rules) -> Verdict {
+        assert_eq!(running.stop(), Ended::Settled);
+        let verdict = judge(&Record::of(self.record()), rules);
+        verdict.assert_kept();
+        verdict
+    }
+
+    /// The record as the judge understands it.
+    pub(crate) fn facts(&mut self) -> Facts {
+        Facts::of(&Record::of(self.record()))
+    }
+
+    /// The database in which the store keeps what follows from its journal.
+    pub(crate) fn state_db(&self) -> PathBuf {
+        self.config.store.path.join("state.db")
+    }
+}
+
+/// A successful post of the greeter's.
+pub(crate) fn is_answer(what: &What) -> bool {
+    let What::Call {
+        method, args, ok, ..
+    } = what
+    else {
+        return false;
+    };
+    let text = args.get("text").and_then(serde_json::Value::as_str);
+    *ok && method == "chat.postMessage" && text.is_some_and(|text| text.starts_with("Hello <@"))
+}
