@@ -27,7 +27,9 @@
 //!
 //! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
 //! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
+mod exhume;
 mod folder;
+pub mod inspect;
 mod journal;
 mod reader;
 mod record;
@@ -39,6 +41,8 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use exhume::{DeadLetter, Exhumed};
+pub use inspect::Inspector;
 pub use reader::{Reader, StoredState};
 pub use record::{DeadHead, Outcome, Record, RowHead, Submission};
 pub use unfolded::Unfolded;
@@ -208,6 +212,16 @@ impl Store {
     /// The store's folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Looks into it.
+    pub fn inspector(&self) -> Inspector {
+        Inspector::new(&self.path, self.folding.clone())
+    }
+
+    /// Whether there is a store in the folder at all.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(state::FILE).is_file()
     }
 
     /// Writes what waits, folds, and ends the threads.

@@ -3,6 +3,7 @@
 
 mod admission;
 mod durability;
+mod exhuming;
 mod lagging;
 mod turns;
 
@@ -22,7 +23,7 @@ use crate::flow::envelope::{Arrival, Envelope, Mark};
 use crate::flow::gate::Permit;
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
-use crate::store::{Record, RecoveredRow};
+use crate::store::{Exhumed, Record, RecoveredRow};
 
 /// What happens to the inbox.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub(super) enum Input {
     RowsRead(Key, Vec<u64>, Vec<(u64, Envelope)>),
     /// A mark was looked up on disk.
     MarkRead(u64, bool),
+    /// An operator retries or drops dead letters; each is answered by an [`Output::Exhumed`].
+    Exhume(Vec<Exhumed>),
     /// Time has passed.
     Tick,
     /// Admit nothing more.
@@ -66,6 +69,8 @@ pub(super) enum Output {
     ReadRows(Key, Vec<u64>),
     /// Look a mark up on disk.
     ReadMark(u64, Mark),
+    /// One more dead letter has left, in the order in which they were told to.
+    Exhumed,
 }
 
 /// What was counted, for people and metrics.
@@ -146,12 +151,15 @@ struct Resident {
 enum Consequence {
     /// The delivery's row is there.
     Stored(u64),
-    /// The delivery is stored and not in memory: its event may be acked, and its key may read it back.
-    Lagged(u64, Key),
+    /// The delivery is stored and not in memory: its event, where there is one, may be acked, and its key may
+    /// read it back.
+    Lagged(Option<u64>, Key),
     /// The delivery is settled, and its effects may be done.
     Settled(u64, Vec<Effect>),
     /// The held ack of this event may go without its answer.
     Released(u64),
+    /// The dead letter is gone, and what it wants may be done.
+    Exhumed(Box<Exhumed>),
     /// Nothing waits for it.
     Nothing,
 }
@@ -243,6 +251,7 @@ impl Machine {
             Input::Durable(upto) => self.become_durable(upto, now, out),
             Input::RowsRead(key, wanted, found) => self.resume(&key, &wanted, found, out),
             Input::MarkRead(number, is_known) => self.checked(now, number, is_known, out),
+            Input::Exhume(exhumed) => self.exhume(exhumed, out),
             Input::Tick => self.tick(now, out),
             Input::Stop => self.is_stopped = true,
         }

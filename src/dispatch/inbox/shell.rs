@@ -23,7 +23,9 @@ use crate::flow::envelope::{Arrival, Mark};
 use crate::flow::gate::{Gate, Permit};
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
-use crate::store::{Durable, Queue, Reader, Record, RecoveredRow, Submission, Submitter, Unfolded};
+use crate::store::{
+    Durable, Exhumed, Queue, Reader, Record, RecoveredRow, Submission, Submitter, Unfolded,
+};
 
 /// How long to wait before a failed read of the store is tried again.
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -86,6 +88,19 @@ impl Message for Stop {
     type Result = ();
 }
 
+/// Dead letters of this shard's workspaces leave, as an operator wants it.
+#[derive(Debug)]
+pub struct Exhume {
+    /// They.
+    pub exhumed: Vec<Exhumed>,
+    /// Told when it is durable, or why it is not done. Dropped when the process stops before.
+    pub answer: oneshot::Sender<Result<(), &'static str>>,
+}
+
+impl Message for Exhume {
+    type Result = ();
+}
+
 /// Asks how the shard stands.
 #[derive(Debug)]
 pub struct Count(pub oneshot::Sender<Counts>);
@@ -141,6 +156,8 @@ pub struct InboxShell {
     calls: VecDeque<Committed>,
     jobs: Jobs,
     armed: Option<Instant>,
+    /// How many dead letters have still to leave before who asked is told.
+    exhuming: VecDeque<(usize, oneshot::Sender<Result<(), &'static str>>)>,
 }
 
 impl std::fmt::Debug for InboxShell {
@@ -169,6 +186,7 @@ impl InboxShell {
             calls: VecDeque::new(),
             jobs: Jobs::new(Arc::clone(&parts.router)),
             armed: None,
+            exhuming: VecDeque::new(),
             parts,
         }
     }
@@ -228,6 +246,19 @@ impl InboxShell {
             Output::Perform(committed) => self.take(committed, context),
             Output::ReadRows(key, rows) => self.read_rows(key, rows, context),
             Output::ReadMark(number, mark) => self.read_mark(number, mark, context),
+            Output::Exhumed => self.one_exhumed(),
+        }
+    }
+
+    fn one_exhumed(&mut self) {
+        if let Some((left, _)) = self.exhuming.front_mut() {
+            *left -= 1;
+        }
+        while self.exhuming.front().is_some_and(|(left, _)| *left == 0) {
+            if let Some((_, answer)) = self.exhuming.pop_front() {
+                // Whoever asked may have stopped waiting.
+                let _stopped_waiting = answer.send(Ok(()));
+            }
         }
     }
 
@@ -387,6 +418,27 @@ impl Handler<Stop> for InboxShell {
 
     fn handle(&mut self, _: Stop, context: &mut Self::Context) {
         self.step(Input::Stop, context);
+    }
+}
+
+impl Handler<Exhume> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, exhume: Exhume, context: &mut Self::Context) {
+        let Exhume { exhumed, answer } = exhume;
+        let backed_up = "the outbox is full; try again later";
+        let refusal = self.machine.refusal();
+        let refusal = refusal.or_else(|| self.is_backed_up().then_some(backed_up));
+        let told = match refusal {
+            Some(why) => Err(why),
+            None if exhumed.is_empty() => Ok(()),
+            None => {
+                self.exhuming.push_back((exhumed.len(), answer));
+                return self.step(Input::Exhume(exhumed), context);
+            }
+        };
+        // Whoever asked may have stopped waiting.
+        let _stopped_waiting = answer.send(told);
     }
 }
 

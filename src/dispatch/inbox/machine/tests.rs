@@ -233,6 +233,7 @@ impl Shard {
             Output::Perform(effects) => format!("perform {}", effects.len()),
             Output::ReadRows(key, rows) => format!("read {key} {rows:?}"),
             Output::ReadMark(number, _) => format!("look up {number}"),
+            Output::Exhumed => "exhumed".to_owned(),
         })
     }
 }

@@ -1,0 +1,1 @@
+//! Looks against what was written.
