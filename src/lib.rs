@@ -1,5 +1,6 @@
 //! Callboard hosts Slack bots for many workspaces in one process.
 pub mod actor;
+pub mod admin;
 pub mod app;
 pub mod base;
 pub mod bot;

@@ -6,7 +6,7 @@ use crate::store::Exhumed;
 
 impl Machine {
     /// Why no dead letter can leave now.
-    pub(super) fn refusal(&self) -> Option<&'static str> {
+    pub(in crate::dispatch::inbox) fn refusal(&self) -> Option<&'static str> {
         if self.is_stopped {
             Some("the process is stopping; try again once it has stopped")
         } else if self.lagging >= LAGGING_MAX {
