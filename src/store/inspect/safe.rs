@@ -116,7 +116,7 @@ mod tests {
             "tokens": 3, "token_count": "4", "said": "xoxo, hugs", "refresh": "xoxe.xoxp-1-x",
             "by": {"xoxb-7": 1},
         });
-        let shown = super::json(stored.to_string().as_bytes());
+        let shown = json(stored.to_string().as_bytes());
         assert_eq!(
             shown,
             json!({
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_shown_as_text() {
-        assert_eq!(super::json(b"{oops xoxb-1"), json!("{oops ‹set›"));
+        assert_eq!(json(b"{oops xoxb-1"), json!("{oops ‹set›"));
     }
 
     #[test]

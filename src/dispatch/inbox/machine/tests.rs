@@ -1,5 +1,7 @@
 //! The inbox against the rules of a delivery's life.
 
+mod exhuming;
+
 use std::time::Duration;
 
 use bytes::Bytes;
