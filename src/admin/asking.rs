@@ -89,9 +89,7 @@ pub fn ask(
                 for line in lines {
                     last = hand_over(line, &mut take);
                 }
-                return last.and_then(|ended| {
-                    ended.ok_or_else(|| Error::CutOff("no end".into()))
-                });
+                return last.and_then(|ended| ended.ok_or_else(|| Error::CutOff("no end".into())));
             }
         }
     }
@@ -101,7 +99,9 @@ fn why_deaf(folder: &Path, error: &std::io::Error) -> String {
     let path = socket_in(folder);
     if SocketAddr::from_pathname(&path).is_err() {
         let path = path.display();
-        return format!("the path {path} is longer than a socket's may be; a store with a shorter path can be asked");
+        return format!(
+            "the path {path} is longer than a socket's may be; a store with a shorter path can be asked"
+        );
     }
     format!("{}: {error}", path.display())
 }
@@ -112,9 +112,12 @@ fn ask_running(
     take: &mut impl FnMut(String),
 ) -> Result<(bool, u64), Error> {
     let cut_off = |error: std::io::Error| Error::CutOff(error.to_string());
-    let mut line = serde_json::to_string(request).map_err(|error| Error::CutOff(error.to_string()))?;
+    let mut line =
+        serde_json::to_string(request).map_err(|error| Error::CutOff(error.to_string()))?;
     line.push('\n');
-    stream.set_read_timeout(Some(LINE_WITHIN)).map_err(cut_off)?;
+    stream
+        .set_read_timeout(Some(LINE_WITHIN))
+        .map_err(cut_off)?;
     // It may say why it takes no request before it has taken one, so what it says is read in any case.
     let sent = stream.write_all(line.as_bytes());
     for line in BufReader::new(stream).lines() {

@@ -166,7 +166,9 @@ fn refuse(stream: &UnixStream) {
         "{CONTROL_CONNECTIONS_MAX} connections are open already; try again"
     ));
     // A line fits a fresh socket; whoever is gone already needs none.
-    stream.try_write(format!("{}\n", told.line()).as_bytes()).ok();
+    stream
+        .try_write(format!("{}\n", told.line()).as_bytes())
+        .ok();
 }
 
 async fn serve_one(stream: UnixStream, office: Rc<Office>) {
@@ -241,7 +243,13 @@ mod tests {
             Err(Told::Error { error }) => error,
             other => panic!("{other:?}"),
         };
-        for garbage in ["", "hello", "{}", r#"{"inspect":{"what":"secrets"}}"#, r#"{"retry":{"id":1}}"#] {
+        for garbage in [
+            "",
+            "hello",
+            "{}",
+            r#"{"inspect":{"what":"secrets"}}"#,
+            r#"{"retry":{"id":1}}"#,
+        ] {
             let error = told(garbage.as_bytes());
             assert!(error.starts_with("the request can't be read: "), "{error}");
         }

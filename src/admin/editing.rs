@@ -12,9 +12,7 @@ use crate::base::limits::{EDITS_AT_ONCE, EDITS_MAX};
 use crate::dispatch::inbox::{Exhume, InboxShell};
 use crate::flow::key::{AppName, home_shard};
 use crate::slack::id::TeamId;
-use crate::store::{
-    DeadLetter, Durable, Error, Exhumed, Inspector, Queue, Submission, Submitter,
-};
+use crate::store::{DeadLetter, Durable, Error, Exhumed, Inspector, Queue, Submission, Submitter};
 
 /// What becomes of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +70,9 @@ async fn edit_all(
     for some in ids.chunks(EDITS_AT_ONCE) {
         let wanted = some.to_vec();
         let letters = read(inspector, move |inspector| {
-            inspector.letters(&wanted).map_err(|error| error.to_string())
+            inspector
+                .letters(&wanted)
+                .map_err(|error| error.to_string())
         })
         .await?;
         for &id in some {

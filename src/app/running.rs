@@ -154,7 +154,9 @@ pub(super) fn start(
     };
     let (store, recovered) = Store::open(&store_config, clock)?;
     let control = Control::bind(&config.store.path)
-        .inspect_err(|error| tracing::warn!(%error, "nobody can look into the store while it is in use"))
+        .inspect_err(
+            |error| tracing::warn!(%error, "nobody can look into the store while it is in use"),
+        )
         .ok();
     let standings = Standings::default();
     let installs = Installs::default();

@@ -143,7 +143,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut lines = Vec::new();
     let (is_cut, behind) = ask(&common.folder()?, &request, |line| lines.push(line))?;
     if let (What::State, Some(key), true) = (what, of, lines.is_empty()) {
-        bail!("no state is stored for the key {key}; `callboard inspect keys` lists those that have one");
+        bail!(
+            "no state is stored for the key {key}; `callboard inspect keys` lists those that have one"
+        );
     }
     if common.json {
         print(&lines)?;
@@ -151,10 +153,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print(&shown(what, of.is_some(), &lines)?)?;
     }
     if is_cut {
-        remark(&format!("there is more than {} lines; narrow it down, or raise --limit", lines.len()));
+        remark(&format!(
+            "there is more than {} lines; narrow it down, or raise --limit",
+            lines.len()
+        ));
     }
     if behind > 0 {
-        remark(&format!("the newest {behind} entries of the journal are not in this yet"));
+        remark(&format!(
+            "the newest {behind} entries of the journal are not in this yet"
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -213,7 +220,10 @@ fn told(line: &str) -> anyhow::Result<(String, bool)> {
 
 /// The answer as text.
 fn shown(what: What, is_of_one: bool, lines: &[String]) -> anyhow::Result<Vec<String>> {
-    let parsed: Result<Vec<Value>, _> = lines.iter().map(|line| serde_json::from_str(line)).collect();
+    let parsed: Result<Vec<Value>, _> = lines
+        .iter()
+        .map(|line| serde_json::from_str(line))
+        .collect();
     let found = parsed.context("an answer that can't be read")?;
     let columns: &[&str] = match (what, is_of_one) {
         (What::Keys, _) => &["key", "version", "state"],

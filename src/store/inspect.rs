@@ -56,7 +56,8 @@ pub struct Filter {
 
 impl Filter {
     fn is_met(&self, handler: &str, app: &str, team: &str) -> bool {
-        let fits = |wanted: &Option<String>, it| wanted.as_deref().is_none_or(|wanted| wanted == it);
+        let fits =
+            |wanted: &Option<String>, it| wanted.as_deref().is_none_or(|wanted| wanted == it);
         fits(&self.handler, handler) && fits(&self.app, app) && fits(&self.team, team)
     }
 

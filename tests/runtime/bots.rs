@@ -95,7 +95,10 @@ impl HandlerActor for Report {
 impl On<Command> for Report {
     async fn on(&mut self, command: Command, turn: &mut Turn) -> Result<Reply> {
         self.ordered += 1;
-        let thread = turn.say(format!("<@{}> ordered {}: working", command.user, command.text));
+        let thread = turn.say(format!(
+            "<@{}> ordered {}: working",
+            command.user, command.text
+        ));
         turn.defer(&Compile {
             subject: command.text,
             thread,

@@ -136,7 +136,10 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let clock = Clock::system();
     let begun = clock.now();
     while !is_so() {
-        assert!(clock.now() - begun < PATIENCE, "it never came about: {what}");
+        assert!(
+            clock.now() - begun < PATIENCE,
+            "it never came about: {what}"
+        );
         std::thread::park_timeout(LOOK_EVERY);
     }
 }

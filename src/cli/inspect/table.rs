@@ -82,7 +82,8 @@ pub(super) fn cell(value: Option<&Value>) -> String {
 /// Text that can't move the cursor or change the terminal: what people write to a bot ends up here.
 pub(super) fn printable(text: &str) -> String {
     let is_control = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars()
         .map(|c| if is_control(c) { ' ' } else { c })

@@ -16,7 +16,11 @@ use crate::store::{Error, doing};
 /// The time of day of the milliseconds in a column, as text; in the one zone that servers share.
 macro_rules! at {
     ($column:literal) => {
-        concat!("strftime('%Y-%m-%dT%H:%M:%SZ', ", $column, " / 1000, 'unixepoch')")
+        concat!(
+            "strftime('%Y-%m-%dT%H:%M:%SZ', ",
+            $column,
+            " / 1000, 'unixepoch')"
+        )
     };
 }
 
@@ -70,7 +74,8 @@ impl StateReader {
 
     pub(super) fn keys(&self, query: &Query, page: &mut Page) -> Result<(), Error> {
         let prefix = query.filter.prefix();
-        let sql = "SELECT key, version, state FROM state WHERE key >= ?1 AND key < ?1 || char(1114111)
+        let sql =
+            "SELECT key, version, state FROM state WHERE key >= ?1 AND key < ?1 || char(1114111)
             ORDER BY key";
         self.each(sql, [prefix], |row| {
             let key: String = column(row, 0)?;
@@ -201,7 +206,9 @@ impl StateReader {
             if lane != wanted {
                 return Ok(true);
             }
-            let payload = query.with_payload.then(|| safe::json(waiting.stored.as_bytes()));
+            let payload = query
+                .with_payload
+                .then(|| safe::json(waiting.stored.as_bytes()));
             page.push(&Found::Effect {
                 name: waiting.name,
                 app: waiting.app,
@@ -265,7 +272,12 @@ impl StateReader {
             .prepare_cached(sql)
             .and_then(|mut query| {
                 let row = |row: &Row<'_>| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, bytes(row.get_ref(3)?)))
+                    Ok((
+                        row.get(0)?,
+                        row.get(1)?,
+                        row.get(2)?,
+                        bytes(row.get_ref(3)?),
+                    ))
                 };
                 query.query_row([to_sql(id)], row).optional()
             })
@@ -316,7 +328,11 @@ impl StateReader {
         self.each("SELECT name, app, team FROM outbox", [], |row| {
             let name: String = column(row, 0)?;
             let handler = handler_of(&name);
-            if filter.is_met(handler, &column::<String>(row, 1)?, &column::<String>(row, 2)?) {
+            if filter.is_met(
+                handler,
+                &column::<String>(row, 1)?,
+                &column::<String>(row, 2)?,
+            ) {
                 count(handler, |summary| summary.effects += 1);
             }
             Ok(true)

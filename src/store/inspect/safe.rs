@@ -31,7 +31,11 @@ pub(super) fn hide(value: &mut Value) {
         Value::String(shown) => *shown = text(shown),
         Value::Array(items) => items.iter_mut().for_each(hide),
         Value::Object(fields) => {
-            let named: Vec<String> = fields.keys().filter(|name| text(name) != **name).cloned().collect();
+            let named: Vec<String> = fields
+                .keys()
+                .filter(|name| text(name) != **name)
+                .cloned()
+                .collect();
             for name in named {
                 if let Some(value) = fields.remove(&name) {
                     fields.insert(text(&name), value);

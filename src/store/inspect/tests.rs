@@ -62,7 +62,9 @@ fn look(opened: &Opened, query: &Query) -> Vec<Value> {
     let page = opened.store.inspector().look(query).unwrap();
     assert_eq!(page.behind, 0);
     let lines = page.lines.iter();
-    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn query(what: What) -> Query {
@@ -78,7 +80,13 @@ fn a_look_shows_what_became_durable_just_before_it() {
     let (opened, _) = folder.open();
     for n in 0..20_u32 {
         let state = format!("{{\"n\":{n}}}");
-        opened.put(vec![turn(&format!("Ev{n}"), None, "h/a/T1/user/U1", &state, 0)]);
+        opened.put(vec![turn(
+            &format!("Ev{n}"),
+            None,
+            "h/a/T1/user/U1",
+            &state,
+            0,
+        )]);
         let of_key = Query {
             of: Some("h/a/T1/user/U1".into()),
             ..query(What::State)
@@ -95,7 +103,13 @@ fn a_look_shows_what_became_durable_just_before_it() {
 fn keys_are_filtered_and_an_answer_that_is_cut_says_so() {
     let folder = Folder::new();
     let (opened, _) = folder.open();
-    let keys = ["g/a/T1/user/U1", "h/a/T1/user/U1", "h/a/T2/user/U1", "h/b/T1/user/U1", "hh/a/T1/user/U1"];
+    let keys = [
+        "g/a/T1/user/U1",
+        "h/a/T1/user/U1",
+        "h/a/T2/user/U1",
+        "h/b/T1/user/U1",
+        "hh/a/T1/user/U1",
+    ];
     let turns = keys.map(|key| turn("Ev1", None, key, "{}", 0));
     opened.put(turns.into());
     let found = |handler: Option<&str>, app: Option<&str>, team: Option<&str>| {
@@ -104,8 +118,16 @@ fn keys_are_filtered_and_an_answer_that_is_cut_says_so() {
             app: app.map(Into::into),
             team: team.map(Into::into),
         };
-        let shown = look(&opened, &Query { filter, ..query(What::Keys) });
-        let keys = shown.iter().map(|line| line["key"].as_str().unwrap().to_owned());
+        let shown = look(
+            &opened,
+            &Query {
+                filter,
+                ..query(What::Keys)
+            },
+        );
+        let keys = shown
+            .iter()
+            .map(|line| line["key"].as_str().unwrap().to_owned());
         keys.collect::<Vec<String>>()
     };
     assert_eq!(found(None, None, None), keys);
@@ -137,14 +159,20 @@ fn the_backlog_is_by_key_oldest_first_and_of_one_key_in_order() {
         json!({"type": "backlog", "key": key, "waiting": waiting, "since": "1970-01-01T00:00:00Z",
             "attempts": attempts, "kind": "event", "oldest": oldest})
     };
-    assert_eq!(shown, [of_key(two, 2, 1, "a/Ev1"), of_key(one, 1, 0, "a/Ev2")]);
+    assert_eq!(
+        shown,
+        [of_key(two, 2, 1, "a/Ev1"), of_key(one, 1, 0, "a/Ev2")]
+    );
     let of_two = Query {
         of: Some(two.into()),
         with_payload: true,
         ..query(What::Backlog)
     };
     let shown = look(&opened, &of_two);
-    let names: Vec<&str> = shown.iter().map(|line| line["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = shown
+        .iter()
+        .map(|line| line["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["a/Ev1", "a/Ev3"]);
     assert_eq!(shown[0]["payload"]["event_id"], "Ev1");
 }
@@ -158,8 +186,10 @@ fn waiting_effects_are_counted_by_lane_and_never_show_where_an_answer_goes() {
     let shown = look(&opened, &query(What::Outbox));
     assert_eq!(
         shown,
-        [json!({"type": "lane", "app": "a", "team": "T1", "lane": "chat.postMessage", "waiting": 2,
-            "what": "chat.postMessage", "oldest": "a/Ev1/h#1"})]
+        [
+            json!({"type": "lane", "app": "a", "team": "T1", "lane": "chat.postMessage", "waiting": 2,
+            "what": "chat.postMessage", "oldest": "a/Ev1/h#1"})
+        ]
     );
     let late = Record::Turn {
         delivery: "a/Ev2/h".into(),
@@ -208,17 +238,21 @@ fn dead_letters_show_their_error_and_payload_and_no_secret() {
     assert_eq!(shown[0]["id"], first);
     assert_eq!(shown[0]["error"], "it failed with ‹set›");
     assert_eq!(shown[0]["payload"]["command"], "/go");
-    assert_eq!((&shown[1]["kind"], &shown[1]["of"]), (&json!("effect"), &json!("response_url")));
+    assert_eq!(
+        (&shown[1]["kind"], &shown[1]["of"]),
+        (&json!("effect"), &json!("response_url"))
+    );
     assert_eq!(shown[1]["error"], "response_url: 404");
     let of_g = Filter {
         handler: Some("g".into()),
         ..Filter::default()
     };
-    assert_eq!(opened.store.inspector().dead_ids(&of_g, 9).unwrap(), [first]);
+    assert_eq!(
+        opened.store.inspector().dead_ids(&of_g, 9).unwrap(),
+        [first]
+    );
     let summary = look(&opened, &query(What::Summary));
-    let of = |handler: &str, keys: u32, effects: u32| {
-        json!({"type": "summary", "handler": handler, "keys": keys, "waiting": 0, "effects": effects, "dead": 1})
-    };
+    let of = |handler: &str, keys: u32, effects: u32| json!({"type": "summary", "handler": handler, "keys": keys, "waiting": 0, "effects": effects, "dead": 1});
     assert_eq!(summary, [of("g", 0, 0), of("h", 1, 1)]);
 }
 
@@ -235,7 +269,9 @@ fn what_is_retried_is_an_unfinished_row_or_a_waiting_effect_and_no_dead_letter_a
     ]);
     let inspector = opened.store.inspector();
     assert!(inspector.catch_up());
-    let letters = inspector.letters(&[dead, dead + 1, dead + 2, dead + 3]).unwrap();
+    let letters = inspector
+        .letters(&[dead, dead + 1, dead + 2, dead + 3])
+        .unwrap();
     assert_eq!(letters.len(), 3, "those that exist");
     assert!(matches!(letters[1].head, DeadHead::Effect { .. }));
     let mut records = letters[2].dropped().records();
@@ -248,7 +284,10 @@ fn what_is_retried_is_an_unfinished_row_or_a_waiting_effect_and_no_dead_letter_a
     let (opened, recovered) = folder.open();
     assert_eq!(recovered.rows.len(), 1);
     let row = &recovered.rows[0];
-    assert_eq!((row.head.id.as_str(), row.key.as_str()), ("a/E1", "g/a/T1/user/U1"));
+    assert_eq!(
+        (row.head.id.as_str(), row.key.as_str()),
+        ("a/E1", "g/a/T1/user/U1")
+    );
     assert!(!row.is_held);
     let effect = &recovered.effects[0];
     assert_eq!((effect.name.0.as_str(), effect.n), ("a/Ev3/h#1", 0));

@@ -118,15 +118,18 @@ fn an_event_that_slack_delivers_again_and_again_is_handled_once() {
         stand.says(n % 2, n % 5, "hello");
     }
     stand.answered(60);
-    let is_again =
-        |what: &What| matches!(what, What::EnvelopeSent { attempt, .. } if *attempt > 0);
+    let is_again = |what: &What| matches!(what, What::EnvelopeSent { attempt, .. } if *attempt > 0);
     let is_last = |what: &What| {
         matches!(what, What::EnvelopeGivenUp { .. })
             || matches!(what, What::Ack { is_late: false, .. })
     };
     // Each greeting and each answer's own event came to the end of its ladder, or was acked in time.
     stand.recorded("an envelope at its end", 120, is_last);
-    let again = stand.record().iter().filter(|it| is_again(&it.what)).count();
+    let again = stand
+        .record()
+        .iter()
+        .filter(|it| is_again(&it.what))
+        .count();
     assert!(again > 30, "only {again} deliveries were repeated");
     let rules = Rules {
         are_late_acks_declared: true,

@@ -76,9 +76,7 @@ fn a_line_cut_before_slack_took_the_post_is_tried_again() {
 #[test]
 fn a_line_cut_after_slack_took_the_post_does_not_double_it() {
     let mut stand = posted_once_and_in_order(&[(Fault::CutAfter, 3)]);
-    let is_look = |what: &What| {
-        matches!(what, What::Call { method, .. } if method.starts_with("conversations."))
-    };
+    let is_look = |what: &What| matches!(what, What::Call { method, .. } if method.starts_with("conversations."));
     assert!(
         stand.record().iter().any(|entry| is_look(&entry.what)),
         "it did not look before it repeated"

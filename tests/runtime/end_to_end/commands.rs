@@ -134,6 +134,8 @@ fn posts(record: &[callboard::sim::Entry]) -> Vec<Post> {
 
 /// The word that tells the reports apart.
 fn topic(text: &str) -> String {
-    let word = text.split_whitespace().find(|word| word.starts_with("topic-"));
+    let word = text
+        .split_whitespace()
+        .find(|word| word.starts_with("topic-"));
     word.unwrap().to_owned()
 }

@@ -30,7 +30,9 @@ fn sockets(stand: &mut Stand) -> usize {
         _ => open,
     };
     let record = stand.record();
-    record.iter().fold(0, |open, entry| count(open, &entry.what))
+    record
+        .iter()
+        .fold(0, |open, entry| count(open, &entry.what))
 }
 
 #[track_caller]
@@ -50,7 +52,8 @@ fn a_warning_is_followed_by_a_new_socket_before_the_old_one_goes() {
     });
     // Each warning that found one socket brings another; only the newest stays.
     until("one socket is left", || sockets(&mut stand) == 1);
-    let opened = |what: &What| matches!(what, What::SocketOpened { app, .. } if app.as_str() == "A00000001");
+    let opened =
+        |what: &What| matches!(what, What::SocketOpened { app, .. } if app.as_str() == "A00000001");
     let unsent = |what: &What| matches!(what, What::EnvelopeUnsent { .. });
     assert!(stand.record().iter().filter(|it| opened(&it.what)).count() > 1);
     assert!(

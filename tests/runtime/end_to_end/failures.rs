@@ -27,7 +27,9 @@ fn a_handler_that_fails_succeeds_later_with_its_state_unharmed() {
 #[test]
 fn a_handler_that_always_panics_ends_as_a_dead_letter_and_every_key_goes_on() {
     let mut stand = stand();
-    stand.log.expect("a delivery is given up and kept as a dead letter");
+    stand
+        .log
+        .expect("a delivery is given up and kept as a dead letter");
     let running = stand.start();
     stand.says(0, 0, "hello");
     stand.says(0, 0, "hello, this one panics");
@@ -57,7 +59,10 @@ fn a_handler_that_always_panics_ends_as_a_dead_letter_and_every_key_goes_on() {
         panic!("one dead letter, not {dead:?}");
     };
     let user = stand.places[0].users[0].as_str();
-    assert!(key.starts_with("greeter/acme/") && key.ends_with(user), "{key}");
+    assert!(
+        key.starts_with("greeter/acme/") && key.ends_with(user),
+        "{key}"
+    );
     assert!(error.contains("panicked: asked to panic"), "{error}");
     assert!(body.contains("this one panics"), "{body}");
 }

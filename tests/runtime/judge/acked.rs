@@ -43,7 +43,10 @@ pub(super) fn judge(record: &Record, rules: &Rules, verdict: &mut Verdict) {
             // What comes after a socket's end was on its way already, and is nobody's fault.
             What::FrameIgnored { socket, why } if why != "after_close" => verdict.broken(
                 Promise::AcksInTime,
-                format!("entry {}: a frame on socket {socket} means nothing: {why}", entry.n),
+                format!(
+                    "entry {}: a frame on socket {socket} means nothing: {why}",
+                    entry.n
+                ),
             ),
             _ => {}
         }

@@ -6,7 +6,11 @@ use super::facts::Facts;
 use super::{Promise, Rules, Verdict};
 
 pub(super) fn judge(facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
-    let answered: HashSet<usize> = facts.answers.iter().filter_map(|answer| answer.to).collect();
+    let answered: HashSet<usize> = facts
+        .answers
+        .iter()
+        .filter_map(|answer| answer.to)
+        .collect();
     verdict.answered = answered.len();
     for (at, greeting) in facts.greetings.iter().enumerate() {
         let is_given_up = rules

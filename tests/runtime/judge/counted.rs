@@ -12,11 +12,7 @@ pub(super) fn judge(facts: &Facts, verdict: &mut Verdict) {
     for answer in facts.first_answers() {
         let counts = keys.entry(&answer.key).or_default();
         if let Some(before) = counts.insert(answer.count, answer) {
-            let text = format!(
-                "{} repeats the count of {}",
-                answer.shown(),
-                before.shown()
-            );
+            let text = format!("{} repeats the count of {}", answer.shown(), before.shown());
             verdict.broken(Promise::AllOrNothing, text);
         }
     }

@@ -225,8 +225,7 @@ impl Facts {
             .by_event
             .entry(subject.event_id.clone())
             .or_insert_with(|| {
-                self.greetings
-                    .push(greeting(&subject.app, &place, written));
+                self.greetings.push(greeting(&subject.app, &place, written));
                 self.greetings.len() - 1
             });
         self.by_envelope.insert(envelope_id.to_owned(), at);
@@ -305,11 +304,7 @@ impl Facts {
         match parts.as_slice() {
             [_, event, _] => self.by_event.get(*event).copied(),
             [_, team, _, channel, ts, _] => {
-                let place = (
-                    (*team).to_owned(),
-                    (*channel).to_owned(),
-                    (*ts).to_owned(),
-                );
+                let place = ((*team).to_owned(), (*channel).to_owned(), (*ts).to_owned());
                 self.by_place.get(&(app.to_owned(), place)).copied()
             }
             _ => None,
@@ -334,6 +329,8 @@ fn greeting(app: &str, place: &Place, written: &Written) -> Greeting {
 
 /// User and count of `Hello <@U>, that makes N`.
 fn greeted(text: &str) -> Option<(String, u64)> {
-    let (user, count) = text.strip_prefix("Hello <@")?.split_once(">, that makes ")?;
+    let (user, count) = text
+        .strip_prefix("Hello <@")?
+        .split_once(">, that makes ")?;
     Some((user.to_owned(), count.parse().ok()?))
 }

@@ -44,8 +44,10 @@ impl Forger {
 
     /// The program is killed.
     pub(super) fn kill(&mut self, socket: u64) -> &mut Self {
-        self.put(json!({"what": "socket_closed", "socket": socket, "app": "A1", "by": "lost", "why": "",
-            "unacked": 0}))
+        self.put(
+            json!({"what": "socket_closed", "socket": socket, "app": "A1", "by": "lost", "why": "",
+            "unacked": 0}),
+        )
     }
 
     fn call(&mut self, method: &str, args: Value, metadata: Value) -> &mut Self {
@@ -68,8 +70,10 @@ impl Forger {
     ) -> Said {
         let number = self.entries.len() + 1;
         let ts = format!("1700000000.{number:06}");
-        self.put(json!({"what": "posted", "team": "T1", "channel": channel, "user": user, "ts": ts,
-            "thread_ts": thread_ts, "text": "Hello there", "via": "person"}));
+        self.put(
+            json!({"what": "posted", "team": "T1", "channel": channel, "user": user, "ts": ts,
+            "thread_ts": thread_ts, "text": "Hello there", "via": "person"}),
+        );
         Said {
             user,
             channel,
@@ -100,7 +104,8 @@ impl Forger {
 
     /// RTM delivers it.
     pub(super) fn frames(&mut self, said: &Said, socket: u64) -> &mut Self {
-        let frame = json!({"type": "message", "channel": said.channel, "user": said.user, "ts": said.ts});
+        let frame =
+            json!({"type": "message", "channel": said.channel, "user": said.user, "ts": said.ts});
         self.put(
             json!({"what": "rtm_sent", "socket": socket, "app": "A1", "team": "T1", "frame": frame}),
         )
@@ -118,7 +123,8 @@ impl Forger {
         if let Some(thread_ts) = said.thread_ts {
             args["thread_ts"] = json!(thread_ts);
         }
-        let metadata = json!({"event_type": "callboard_effect", "event_payload": {"effect": effect}});
+        let metadata =
+            json!({"event_type": "callboard_effect", "event_payload": {"effect": effect}});
         self.call("chat.postMessage", args, metadata)
     }
 

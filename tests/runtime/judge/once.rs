@@ -37,13 +37,7 @@ pub(super) fn judge(facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
 }
 
 /// The same post, made again: only a kill excuses it.
-fn doubled(
-    before: &Answer,
-    answer: &Answer,
-    facts: &Facts,
-    rules: &Rules,
-    verdict: &mut Verdict,
-) {
+fn doubled(before: &Answer, answer: &Answer, facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
     let rebirths = facts.rebirths.get(&answer.key.0);
     let rebirth = rebirths
         .into_iter()
@@ -53,7 +47,9 @@ fn doubled(
     // A lane goes on only when the note of its last post is durable: then no kill excuses a second one.
     let has_gone_on = rebirth.is_some_and(|rebirth| {
         facts.posts.iter().any(|post| {
-            before.n < post.n && post.n < *rebirth && (&post.lane.0, &post.lane.1, &post.lane.2) == lane
+            before.n < post.n
+                && post.n < *rebirth
+                && (&post.lane.0, &post.lane.1, &post.lane.2) == lane
         })
     });
     if rules.are_kills_declared && rebirth.is_some() && !has_gone_on {
@@ -72,7 +68,11 @@ fn doubled(
 fn in_its_place(answer: &Answer, at: usize, facts: &Facts, verdict: &mut Verdict) {
     let greeting = &facts.greetings[at];
     if answer.key != greeting.key {
-        let text = format!("{} answers {} of another key", answer.shown(), greeting.shown());
+        let text = format!(
+            "{} answers {} of another key",
+            answer.shown(),
+            greeting.shown()
+        );
         verdict.broken(Promise::HandledOnce, text);
     }
     if answer.channel != greeting.channel {
