@@ -41,6 +41,19 @@ pub enum Transport {
     },
 }
 
+impl Line {
+    /// The bot tokens of this connection, each with the name of its place among the app's.
+    pub fn bot_tokens(&self) -> Vec<(String, &Secret)> {
+        match &self.transport {
+            Transport::SocketMode { bot_tokens, .. } => (1..)
+                .zip(bot_tokens)
+                .map(|(n, token)| (format!("{}-{n}", self.name), token))
+                .collect(),
+            Transport::Rtm { bot_token } => vec![(self.name.clone(), bot_token)],
+        }
+    }
+}
+
 /// How a connection stands, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {

@@ -162,6 +162,11 @@ pub(super) fn start(
     let installs = Installs::default();
     let (stop, stopped) = oneshot::channel();
     let lines = lines(&config);
+    for line in &lines {
+        for (place, _) in line.bot_tokens() {
+            installs.expect(&line.app, &place);
+        }
+    }
     let stage = Stage {
         lines: lines.clone(),
         base_url: config.slack.base_url.clone(),

@@ -127,6 +127,9 @@ pub const CALL_RETRY_FIRST: Duration = Duration::from_millis(500);
 /// The longest wait before any retry of a call, unless Slack asks for longer.
 pub const CALL_RETRY_MOST: Duration = Duration::from_secs(30);
 
+/// How often a call that waits for its token's identity is looked at again, after a start.
+pub const CALL_TOO_EARLY_EVERY: Duration = Duration::from_millis(100);
+
 /// Posted messages whose `ts` is kept in memory, for answers to them. Beyond: they are asked for on disk.
 pub const POSTED_IN_MEMORY_MAX: usize = 10_000;
 

@@ -4,7 +4,9 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
-use crate::base::limits::{CALL_ATTEMPTS_MAX, CALL_RETRY_FIRST, CALL_RETRY_MOST, CALLS_MAX};
+use crate::base::limits::{
+    CALL_ATTEMPTS_MAX, CALL_RETRY_FIRST, CALL_RETRY_MOST, CALL_TOO_EARLY_EVERY, CALLS_MAX,
+};
 use crate::base::rng::Rng;
 use crate::flow::effect::Committed;
 use crate::flow::effect::Effect;
@@ -33,6 +35,8 @@ pub(super) enum Tried {
         after: Option<Duration>,
         is_unknown: bool,
     },
+    /// It was not made: it is not known yet as whom.
+    TooEarly,
     /// It will never work.
     Never(String),
 }
@@ -191,6 +195,12 @@ impl Machine {
         };
         let outcome = match tried {
             Tried::Done(posted) => Outcome::Done(posted),
+            Tried::TooEarly => {
+                lane.attempts = lane.attempts.saturating_sub(1);
+                lane.phase = Phase::Waiting;
+                out.push(Output::RetryAfter(id, CALL_TOO_EARLY_EVERY));
+                return;
+            }
             Tried::Again {
                 after, is_unknown, ..
             } if lane.attempts < CALL_ATTEMPTS_MAX => {
@@ -347,6 +357,19 @@ mod tests {
             ["send 2"],
             "the lane goes on"
         );
+    }
+
+    #[test]
+    fn a_call_that_is_too_early_waits_as_often_as_it_must() {
+        let mut machine = Machine::new(Rng::seeded(1));
+        step(&mut machine, Input::Queued(vec![call(1, "C1")]));
+        for _ in 0..CALL_ATTEMPTS_MAX * 3 {
+            let early = Input::Tried(lane("C1"), Tried::TooEarly);
+            assert_eq!(step(&mut machine, early), ["wait 0"]);
+            assert_eq!(step(&mut machine, Input::RetryDue(lane("C1"))), ["send 1"]);
+        }
+        let done = Input::Tried(lane("C1"), Tried::Done(None));
+        assert_eq!(step(&mut machine, done), ["done 1"]);
     }
 
     #[test]

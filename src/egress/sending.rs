@@ -85,10 +85,14 @@ impl Sender {
             return Tried::Never("not a call".to_owned());
         };
         let is_url = call.method.starts_with("http");
+        // Asked first: an install may become known between the two questions.
+        let is_complete = self.installs.is_complete(&committed.app);
         let install = self.installs.get(&committed.app, &committed.team);
         let token = match &install {
             _ if is_url => None,
             Some(install) => Some(&install.token),
+            // After a restart calls of before wait until Slack has told who we are.
+            None if !is_complete => return Tried::TooEarly,
             None => {
                 return Tried::Never(format!(
                     "no bot token of app {} for workspace {}; add it to bot_tokens",

@@ -17,7 +17,7 @@ use crate::base::rng::Rng;
 use crate::flow::effect::Committed;
 use crate::flow::gate::Gate;
 use crate::flow::identity::Installs;
-use crate::store::{Durable, Queue, Reader, Submission, Submitter};
+use crate::store::{Durable, Outcome, Queue, Reader, Record, Submission, Submitter};
 use crate::web::Client;
 
 /// What an outbox is made of.
@@ -129,11 +129,14 @@ impl OutboxShell {
         let mut submissions = Vec::new();
         for output in out {
             match output {
-                Output::Submit(record) => submissions.push(Submission {
-                    record,
-                    mark: None,
-                    from: self.submitter,
-                }),
+                Output::Submit(record) => {
+                    tell_of_dead(&record);
+                    submissions.push(Submission {
+                        record,
+                        mark: None,
+                        from: self.submitter,
+                    });
+                }
                 Output::RetryAfter(lane, wait) => {
                     context.run_later(wait, |shell, context| {
                         shell.step(Input::RetryDue(lane), context);
@@ -152,6 +155,17 @@ impl OutboxShell {
             let first = self.queue.submit(submissions);
             self.machine.submitted(first);
         }
+    }
+}
+
+fn tell_of_dead(record: &Record) {
+    if let Record::Effect {
+        name,
+        outcome: Outcome::Dead { error, lane, .. },
+        ..
+    } = record
+    {
+        tracing::warn!(effect = %name.0, %lane, %error, "a call is given up and kept as a dead letter");
     }
 }
 

@@ -26,12 +26,28 @@ pub struct Install {
 #[derive(Debug, Clone, Default)]
 pub struct Installs {
     known: Arc<DashMap<(AppName, TeamId), Install>>,
+    unasked: Arc<DashMap<(AppName, String), ()>>,
 }
 
 impl Installs {
     /// Adds or replaces an install.
     pub fn put(&self, app: &AppName, team: &TeamId, install: Install) {
         self.known.insert((app.clone(), team.clone()), install);
+    }
+
+    /// A token of `app` is configured, and Slack was not asked yet whose it is. `place` tells an app's tokens apart.
+    pub fn expect(&self, app: &AppName, place: &str) {
+        self.unasked.insert((app.clone(), place.to_owned()), ());
+    }
+
+    /// Slack told whose the token in `place` is, or that it is void.
+    pub fn asked(&self, app: &AppName, place: &str) {
+        self.unasked.remove(&(app.clone(), place.to_owned()));
+    }
+
+    /// Whether every token of `app` was asked for: then an install that is not known is not there.
+    pub fn is_complete(&self, app: &AppName) -> bool {
+        !self.unasked.iter().any(|unasked| unasked.key().0 == *app)
     }
 
     /// The install of `app` in `team`.
@@ -78,5 +94,18 @@ mod tests {
         assert!(installs.is_own(&app, &team, "U1", ""));
         assert!(!installs.is_own(&app, &team, "U2", "B2"));
         assert!(!installs.is_own(&app, &team, "", ""));
+    }
+
+    #[test]
+    fn an_app_is_complete_when_each_of_its_tokens_was_asked_for() {
+        let (installs, app, other) = (Installs::default(), AppName::new("a"), AppName::new("b"));
+        installs.expect(&app, "1");
+        installs.expect(&app, "2");
+        installs.asked(&app, "1");
+        installs.asked(&app, "1");
+        assert!(!installs.is_complete(&app));
+        assert!(installs.is_complete(&other));
+        installs.asked(&app, "2");
+        assert!(installs.is_complete(&app));
     }
 }

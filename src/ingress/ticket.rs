@@ -72,13 +72,10 @@ pub(super) async fn ask(
     known: &mut Known,
 ) -> Result<Ticket, Refused> {
     match &line.transport {
-        Transport::SocketMode {
-            app_token,
-            bot_tokens,
-        } => {
-            for (n, token) in bot_tokens.iter().enumerate() {
+        Transport::SocketMode { app_token, .. } => {
+            for (n, (place, token)) in line.bot_tokens().into_iter().enumerate() {
                 if !known.contains(n) {
-                    match identify(web, line, token, installs).await {
+                    match identify(web, line, token, &place, installs).await {
                         Ok(_) => {}
                         // One workspace's token is void: the others go on without it.
                         Err(refused) if refused.is_final => {
@@ -93,7 +90,7 @@ pub(super) async fn ask(
             open(web, "apps.connections.open", app_token).await
         }
         Transport::Rtm { bot_token } => {
-            let team = identify(web, line, bot_token, installs).await?;
+            let team = identify(web, line, bot_token, &line.name, installs).await?;
             let mut ticket = open(web, "rtm.connect", bot_token).await?;
             if ticket.team.is_empty() {
                 ticket.team = team;
@@ -129,9 +126,18 @@ async fn identify(
     web: &Client,
     line: &Line,
     token: &Secret,
+    place: &str,
     installs: &Installs,
 ) -> Result<TeamId, Refused> {
-    let identity: Identity = parsed(web, "auth.test", token).await?;
+    let identity: Identity = match parsed(web, "auth.test", token).await {
+        Ok(identity) => identity,
+        Err(refused) => {
+            if refused.is_final {
+                installs.asked(&line.app, place);
+            }
+            return Err(refused);
+        }
+    };
     let install = Install {
         token: token.clone(),
         user: identity.user_id,
@@ -139,6 +145,7 @@ async fn identify(
         team_name: identity.team,
     };
     installs.put(&line.app, &identity.team_id, install);
+    installs.asked(&line.app, place);
     Ok(identity.team_id)
 }
 

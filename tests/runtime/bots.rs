@@ -3,10 +3,35 @@
 use std::time::Duration;
 
 use callboard::prelude::*;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+/// What `waits` waits for: whoever comes through takes a permit with him.
+static GATE: Semaphore = Semaphore::const_new(0);
+
+/// Lets `count` waiting turns or jobs go on.
+pub(crate) fn let_through(count: usize) {
+    GATE.add_permits(count);
+}
+
+/// Nobody comes through: what an earlier test left open is closed.
+pub(crate) fn close_gate() {
+    GATE.forget_permits(usize::MAX >> 4);
+}
+
+/// Takes the time that `text` asks for.
+async fn take_time(text: &str) -> Result<()> {
+    if text.contains("waits") {
+        GATE.acquire().await?.forget();
+    }
+    if let Some(ms) = number(text, "naps=") {
+        sleep(Duration::from_millis(ms)).await;
+    }
+    Ok(())
+}
+
 /// Counts greetings per user. Words in a message make it fail, panic or take its time:
-/// `fails=2` (the first two tries), `panics`, `naps=300` (milliseconds).
+/// `fails=2` (the first two tries), `panics`, `naps=300` (milliseconds), `waits` (until it is let through).
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Greeter {
     greeted: u32,
@@ -31,9 +56,7 @@ impl On<Message> for Greeter {
         } else {
             turn.say(text);
         }
-        if let Some(ms) = number(&message.text, "naps=") {
-            sleep(Duration::from_millis(ms)).await;
-        }
+        take_time(&message.text).await?;
         if number(&message.text, "fails=").is_some_and(|tries| u64::from(turn.attempt()) <= tries) {
             return Err("asked to fail".into());
         }
@@ -44,9 +67,7 @@ impl On<Message> for Greeter {
 
 impl On<Command> for Greeter {
     async fn on(&mut self, command: Command, _: &mut Turn) -> Result<Reply> {
-        if let Some(ms) = number(&command.text, "naps=") {
-            sleep(Duration::from_millis(ms)).await;
-        }
+        take_time(&command.text).await?;
         Ok(Reply::ephemeral(format!("{} so far", self.greeted)))
     }
 }
@@ -75,10 +96,7 @@ impl Job for Compile {
     type Output = usize;
 
     async fn run(&self) -> Result<usize> {
-        sleep(Duration::from_millis(
-            number(&self.subject, "naps=").unwrap_or(0),
-        ))
-        .await;
+        take_time(&self.subject).await?;
         Ok(self.subject.split_whitespace().count())
     }
 }

@@ -5,3 +5,4 @@ mod commands;
 mod connections;
 mod failures;
 mod restarts;
+mod storm;

@@ -16,7 +16,6 @@ static INSTALLED: Once = Once::new();
 /// The log of one test, from its making to its drop.
 pub(crate) struct Watch {
     expected: Vec<&'static str>,
-    tolerated: Vec<&'static str>,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -34,7 +33,6 @@ pub(crate) fn watch() -> Watch {
     lines().clear();
     Watch {
         expected: Vec::new(),
-        tolerated: Vec::new(),
         _turn: turn,
     }
 }
@@ -44,19 +42,10 @@ impl Watch {
     pub(crate) fn expect(&mut self, text: &'static str) {
         self.expected.push(text);
     }
-
-    /// A warning with this text may come.
-    pub(crate) fn tolerate(&mut self, text: &'static str) {
-        self.tolerated.push(text);
-    }
-
-    /// Whether a line with this text was logged, at whatever level.
-    pub(crate) fn has(&self, text: &str) -> bool {
-        lines().iter().any(|line| line.contains(text))
-    }
 }
 
 impl Drop for Watch {
+    #[expect(clippy::print_stderr, reason = "the log belongs to the failure")]
     fn drop(&mut self) {
         let lines = std::mem::take(&mut *lines());
         if std::thread::panicking() {
@@ -64,19 +53,23 @@ impl Drop for Watch {
             eprintln!("the log's last lines:\n{}", lines[first..].join(""));
             return;
         }
-        let faults = faults(&lines, &self.expected, &self.tolerated);
+        let faults = faults(&lines, &self.expected);
         assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
 }
 
+/// Whether a line with this text was logged during this test, at whatever level.
+pub(crate) fn has_logged(text: &str) -> bool {
+    lines().iter().any(|line| line.contains(text))
+}
+
 /// Warnings that nobody declared, and declared ones that never came.
-pub(crate) fn faults(lines: &[String], expected: &[&str], tolerated: &[&str]) -> Vec<String> {
+pub(crate) fn faults(lines: &[String], expected: &[&str]) -> Vec<String> {
     let is_alarm = |line: &&String| line.contains("WARN") || line.contains("ERROR");
-    let declared = || expected.iter().chain(tolerated);
     let undeclared = lines
         .iter()
         .filter(is_alarm)
-        .filter(|line| !declared().any(|text| line.contains(text)))
+        .filter(|line| !expected.iter().any(|text| line.contains(text)))
         .map(|line| format!("nobody expected: {}", line.trim()));
     let missing = expected
         .iter()
@@ -106,13 +99,10 @@ impl io::Write for Capture {
 #[test]
 fn an_undeclared_warning_and_an_expected_one_that_never_comes_are_faults() {
     let lines = ["WARN full", "ERROR dead", " INFO fine"].map(String::from);
-    assert_eq!(faults(&lines, &["full"], &["dead"]), [""; 0]);
+    assert_eq!(faults(&lines, &["full", "dead"]), [""; 0]);
+    assert_eq!(faults(&lines, &["dead"]), ["nobody expected: WARN full"]);
     assert_eq!(
-        faults(&lines, &["dead"], &[]),
-        ["nobody expected: WARN full"]
-    );
-    assert_eq!(
-        faults(&lines, &["full", "dead", "mad"], &[]),
+        faults(&lines, &["full", "dead", "mad"]),
         ["expected, and never logged: mad"]
     );
 }

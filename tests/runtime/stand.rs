@@ -3,7 +3,7 @@
 //! `acme` is a Socket Mode app in the first two workspaces, `classic` an RTM app in the third.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use callboard::app::{Callboard, Ended, Running, StartError};
@@ -14,7 +14,7 @@ use callboard::ingress::Standing;
 use callboard::sim::{self, Entry, Options, Simulator, What, World};
 use callboard::slack::id::{AppId, ChannelId, TeamId, Ts, UserId};
 
-use crate::bots::{Greeter, Report};
+use crate::bots::{Greeter, Report, close_gate};
 use crate::folder::Folder;
 use crate::judge::{Facts, Record, Rules, Verdict, judge};
 use crate::sentinel::{Watch, watch};
@@ -43,7 +43,7 @@ pub(crate) struct Stand {
     pub(crate) config: Config,
     pub(crate) log: Watch,
     seen: Vec<Entry>,
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// With Slack's own times.
@@ -51,17 +51,18 @@ pub(crate) fn stand() -> Stand {
     stand_with(Options::default())
 }
 
-/// An ack is due after a second, and what is not acked comes again at once, then after 0.2 s and 1 s.
+/// An ack is due after a second, and what is not acked comes again at once, then after 2 s and 10 s.
 pub(crate) fn impatient() -> Stand {
     stand_with(Options {
         ack_deadline: Duration::from_secs(1),
-        time_scale: 300.0,
+        time_scale: 30.0,
         ..Options::default()
     })
 }
 
 pub(crate) fn stand_with(mut options: Options) -> Stand {
     let log = watch();
+    close_gate();
     let mut world = World::empty();
     let places = ["Lantern", "Globe", "Harbour"].map(|name| place(&mut world, name));
     let acme = world.app("acme", sim::Transport::Socket);
@@ -111,7 +112,7 @@ pub(crate) fn stand_with(mut options: Options) -> Stand {
         config,
         log,
         seen: Vec::new(),
-        _folder: folder,
+        folder,
     }
 }
 
@@ -260,6 +261,11 @@ impl Stand {
     /// The record as the judge understands it.
     pub(crate) fn facts(&mut self) -> Facts {
         Facts::of(&Record::of(self.record()))
+    }
+
+    /// A folder for what belongs to this test; the store is in it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The database in which the store keeps what follows from its journal.

@@ -278,9 +278,10 @@ impl Machine {
         if now.saturating_duration_since(since) >= RECONNECT_SETTLED {
             self.failures = 0;
         }
-        out.push(Output::Down(why.to_owned()));
         if self.next == Next::None {
             self.fail(now, None, why, out);
+        } else {
+            out.push(Output::Down(why.to_owned()));
         }
     }
 

@@ -7,6 +7,7 @@ use actix::{
 };
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tracing::Instrument;
 
 use super::machine::{Generation, Input, Machine, Output};
@@ -333,14 +334,15 @@ impl ConnectionShell {
         let ack = match envelope_id {
             None => None,
             Some(envelope_id) => {
-                let place = self
-                    .sockets
-                    .get(&generation)
-                    .and_then(|socket| socket.acks.clone().try_reserve_owned().ok());
-                let Some(place) = place else {
-                    return self.count_shed();
+                let Some(socket) = self.sockets.get(&generation) else {
+                    return;
                 };
-                Some(Ack { place, envelope_id })
+                match socket.acks.clone().try_reserve_owned() {
+                    Ok(place) => Some(Ack { place, envelope_id }),
+                    Err(TrySendError::Full(_)) => return self.count_shed(),
+                    // The socket went after its last frames: nobody can ack them, and Slack delivers again.
+                    Err(TrySendError::Closed(_)) => return,
+                }
             }
         };
         let Some(permit) = entrance.try_enter() else {

@@ -38,7 +38,7 @@ impl Forger {
 
     /// The program begins, and opens a socket.
     pub(super) fn life(&mut self, socket: u64) -> &mut Self {
-        self.call("auth.test", json!({}), Value::Null);
+        self.call("auth.test", &json!({}), &Value::Null);
         self.put(json!({"what": "socket_opened", "socket": socket, "app": "A1", "open": 1}))
     }
 
@@ -50,7 +50,7 @@ impl Forger {
         )
     }
 
-    fn call(&mut self, method: &str, args: Value, metadata: Value) -> &mut Self {
+    fn call(&mut self, method: &str, args: &Value, metadata: &Value) -> &mut Self {
         self.put(
             json!({"what": "call", "method": method, "app": "A1", "team": "T1", "args": args,
             "ok": true, "status": 200, "metadata": metadata}),
@@ -125,7 +125,7 @@ impl Forger {
         }
         let metadata =
             json!({"event_type": "callboard_effect", "event_payload": {"effect": effect}});
-        self.call("chat.postMessage", args, metadata)
+        self.call("chat.postMessage", &args, &metadata)
     }
 
     /// Something of another kind.
