@@ -107,7 +107,7 @@ impl Told {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    fn error(error: impl ToString) -> Self {
+    fn error(error: &dyn std::fmt::Display) -> Self {
         Self::Error {
             error: error.to_string(),
         }
@@ -131,6 +131,6 @@ fn look(inspector: &Inspector, query: &Query) -> Vec<String> {
             lines.push(end.line());
             lines
         }
-        Err(error) => vec![Told::error(error).line()],
+        Err(error) => vec![Told::error(&error).line()],
     }
 }

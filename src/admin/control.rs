@@ -162,7 +162,7 @@ async fn accept(listener: &UnixListener, office: &Rc<Office>) -> Infallible {
 }
 
 fn refuse(stream: &UnixStream) {
-    let told = Told::error(format!(
+    let told = Told::error(&format!(
         "{CONTROL_CONNECTIONS_MAX} connections are open already; try again"
     ));
     // A line fits a fresh socket; whoever is gone already needs none.
@@ -190,7 +190,7 @@ async fn serve_one(stream: UnixStream, office: Rc<Office>) {
         }
         Err(_elapsed) => {
             let within = CONTROL_REQUEST_WITHIN.as_secs();
-            vec![Told::error(format!("no request came within {within} s")).line()]
+            vec![Told::error(&format!("no request came within {within} s")).line()]
         }
     };
     for mut line in lines {
@@ -205,12 +205,12 @@ async fn serve_one(stream: UnixStream, office: Rc<Office>) {
 
 fn parsed(line: &[u8]) -> Result<Request, Told> {
     if u64::try_from(line.len()).unwrap_or(u64::MAX) > CONTROL_REQUEST_BYTES_MAX {
-        return Err(Told::error(format!(
+        return Err(Told::error(&format!(
             "the request is longer than {CONTROL_REQUEST_BYTES_MAX} bytes"
         )));
     }
     serde_json::from_slice(line)
-        .map_err(|error| Told::error(format!("the request can't be read: {error}")))
+        .map_err(|error| Told::error(&format!("the request can't be read: {error}")))
 }
 
 impl Office {
@@ -219,7 +219,7 @@ impl Office {
             Request::Inspect(query) => {
                 let inspector = self.inspector.clone();
                 let looked = spawn_blocking(move || look(&inspector, &query)).await;
-                looked.unwrap_or_else(|error| vec![Told::error(error).line()])
+                looked.unwrap_or_else(|error| vec![Told::error(&error).line()])
             }
             Request::Retry(which) => {
                 let mut hands = self.hands.lock().await;

@@ -51,11 +51,11 @@ impl Handle {
             return 0;
         }
         self.wake();
-        let waited = self
+        let (folded, _) = self
             .shared
             .caught_up
-            .wait_timeout_while(folded, within, |folded| *folded < wanted);
-        let (folded, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            .wait_timeout_while(folded, within, |folded| *folded < wanted)
+            .unwrap_or_else(PoisonError::into_inner);
         wanted.saturating_sub(*folded)
     }
 

@@ -7,7 +7,8 @@ use callboard::store::inspect::{Filter, What};
 use serde_json::json;
 
 use super::{
-    CALL_GIVEN_UP, GIVEN_UP, asked, dead_letters, fussy_stand, is_post, looked, mend, posts, printed, refused, start, these,
+    CALL_GIVEN_UP, GIVEN_UP, asked, dead_letters, fussy_stand, is_post, looked, mend, posts,
+    printed, refused, start, these,
 };
 
 #[test]
@@ -22,7 +23,10 @@ fn a_dead_letter_is_seen_and_retried_in_the_running_process_and_answered_exactly
     assert_eq!(dead[0]["payload"]["event"]["text"], "please mend it");
     let user = stand.places[0].users[0].as_str();
     let key = dead[0]["of"].as_str().unwrap();
-    assert!(key.starts_with("fussy/acme/") && key.ends_with(user), "{key}");
+    assert!(
+        key.starts_with("fussy/acme/") && key.ends_with(user),
+        "{key}"
+    );
     stand.all_acked();
     assert_eq!(posts(&mut stand, "Done: please mend it (1)"), 0);
 
@@ -30,12 +34,21 @@ fn a_dead_letter_is_seen_and_retried_in_the_running_process_and_answered_exactly
     let retry = Request::Retry(these(&dead));
     let told = asked(&stand, &retry).unwrap();
     assert_eq!(told.len(), 1);
-    assert_eq!((&told[0]["type"], &told[0]["id"]), (&json!("retried"), &dead[0]["id"]));
+    assert_eq!(
+        (&told[0]["type"], &told[0]["id"]),
+        (&json!("retried"), &dead[0]["id"])
+    );
     assert!(looked(&stand, What::Dead).is_empty(), "it is gone at once");
     let told = asked(&stand, &retry).unwrap();
-    assert_eq!(told[0], json!({"type": "missing", "id": dead[0]["id"]}), "a second time");
+    assert_eq!(
+        told[0],
+        json!({"type": "missing", "id": dead[0]["id"]}),
+        "a second time"
+    );
     stand.says(0, 0, "please go on");
-    stand.recorded("the next one's answer", 1, |what| is_post(what, "Done: please go on (2)"));
+    stand.recorded("the next one's answer", 1, |what| {
+        is_post(what, "Done: please go on (2)")
+    });
     assert_eq!(running.stop(), Ended::Settled);
     assert_eq!(posts(&mut stand, "Done: please mend it (1)"), 1);
     assert!(looked(&stand, What::Dead).is_empty(), "it stays gone");
@@ -59,9 +72,15 @@ fn what_fails_again_is_a_dead_letter_again_and_can_be_dropped() {
     assert_eq!(running.stop(), Ended::Settled);
     let running = start(&stand);
     stand.says(0, 1, "please");
-    stand.recorded("the neighbour's answer", 1, |what| is_post(what, "Done: please (1)"));
+    stand.recorded("the neighbour's answer", 1, |what| {
+        is_post(what, "Done: please (1)")
+    });
     assert_eq!(running.stop(), Ended::Settled);
-    assert_eq!(posts(&mut stand, "Done: please (1)"), 1, "what was dropped stays so");
+    assert_eq!(
+        posts(&mut stand, "Done: please (1)"),
+        1,
+        "what was dropped stays so"
+    );
 }
 
 #[test]
@@ -86,11 +105,18 @@ fn all_dead_letters_of_one_workspace_are_retried_and_the_others_stay() {
     };
     let told = asked(&stand, &Request::Retry(which)).unwrap();
     assert_eq!(told.len(), 3);
-    assert!(told.iter().all(|line| line["type"] == "retried"), "{told:?}");
+    assert!(
+        told.iter().all(|line| line["type"] == "retried"),
+        "{told:?}"
+    );
     stand.recorded("three answers", 3, |what| is_post(what, "Done: please (1)"));
     let left = dead_letters(&stand, 3);
     let team = format!("/{}/", stand.places[0].team);
-    assert!(left.iter().all(|one| one["of"].as_str().unwrap().contains(&team)), "{left:?}");
+    assert!(
+        left.iter()
+            .all(|one| one["of"].as_str().unwrap().contains(&team)),
+        "{left:?}"
+    );
     assert_eq!(running.stop(), Ended::Settled);
 }
 
@@ -107,9 +133,15 @@ fn a_call_that_was_given_up_is_made_after_all_and_only_once() {
     stand.says(0, 0, "please");
     stand.says(0, 1, "please");
     let dead = dead_letters(&stand, 2);
-    assert_eq!((&dead[0]["kind"], &dead[1]["kind"]), (&json!("effect"), &json!("effect")));
+    assert_eq!(
+        (&dead[0]["kind"], &dead[1]["kind"]),
+        (&json!("effect"), &json!("effect"))
+    );
     assert_eq!(dead[0]["error"], "chat.postMessage: channel_not_found");
-    assert_eq!(dead[0]["payload"]["call"]["args"]["text"], "Done: please (1)");
+    assert_eq!(
+        dead[0]["payload"]["call"]["args"]["text"],
+        "Done: please (1)"
+    );
     assert_eq!(dead[0]["of"], stand.places[0].general.as_str(), "its lane");
     asked(&stand, &Request::Retry(these(&dead[..1]))).unwrap();
     asked(&stand, &Request::Drop(these(&dead[1..]))).unwrap();
@@ -132,7 +164,10 @@ fn a_commands_dead_letter_shows_no_secret_and_its_late_answer_goes_by_the_respon
     assert_eq!(dead[0]["kind"], "command");
     assert_eq!(dead[0]["payload"]["response_url"], "‹set›");
     let shown = printed(&stand, &["inspect", "dead", "--json"]);
-    assert!(shown.contains("the glue has not dried") && !shown.contains("/hooks/"), "{shown}");
+    assert!(
+        shown.contains("the glue has not dried") && !shown.contains("/hooks/"),
+        "{shown}"
+    );
     mend();
     asked(&stand, &Request::Retry(these(&dead))).unwrap();
     stand.recorded("the late answer", 1, |what| {
@@ -147,7 +182,10 @@ fn dead_letters_of_a_stopped_store_are_retried_and_dropped_with_the_program() {
     let mut stand = fussy_stand();
     stand.log.expect(GIVEN_UP);
     let running = start(&stand);
-    for (user, text) in ["please one", "please two", "please three"].iter().enumerate() {
+    for (user, text) in ["please one", "please two", "please three"]
+        .iter()
+        .enumerate()
+    {
         stand.says(2, user, text);
     }
     let dead = dead_letters(&stand, 3);
@@ -156,19 +194,43 @@ fn dead_letters_of_a_stopped_store_are_retried_and_dropped_with_the_program() {
         let dead = dead.iter().find(|one| one["payload"]["text"] == text);
         dead.unwrap()["id"].to_string()
     };
-    let (one, two, three) = (id_of("please one"), id_of("please two"), id_of("please three"));
+    let (one, two, three) = (
+        id_of("please one"),
+        id_of("please two"),
+        id_of("please three"),
+    );
 
     let shown = printed(&stand, &["inspect", "dead"]);
     assert!(shown.starts_with("ID  WHEN"), "{shown}");
-    assert_eq!(shown.matches("the glue has not dried").count(), 3, "{shown}");
+    assert_eq!(
+        shown.matches("the glue has not dried").count(),
+        3,
+        "{shown}"
+    );
     let told = printed(&stand, &["retry", &one, &two]);
     assert_eq!(told.matches("will be tried again").count(), 2, "{told}");
     let told = refused(&stand.config.store.path, &["retry", &one]);
-    assert!(told.contains(&format!("{one}: no such dead letter")), "{told}");
+    assert!(
+        told.contains(&format!("{one}: no such dead letter")),
+        "{told}"
+    );
     let told = printed(&stand, &["drop", &three, "--json"]);
     assert!(told.contains(r#""type":"dropped""#), "{told}");
-    assert_eq!(printed(&stand, &["inspect", "dead"]), "there is no dead letter\n");
-    let shown = printed(&stand, &["inspect", "backlog", "--handler", "fussy", "--app", "classic"]);
+    assert_eq!(
+        printed(&stand, &["inspect", "dead"]),
+        "there is no dead letter\n"
+    );
+    let shown = printed(
+        &stand,
+        &[
+            "inspect",
+            "backlog",
+            "--handler",
+            "fussy",
+            "--app",
+            "classic",
+        ],
+    );
     assert_eq!(shown.lines().count(), 3, "a header and two keys: {shown}");
 
     mend();
@@ -181,5 +243,8 @@ fn dead_letters_of_a_stopped_store_are_retried_and_dropped_with_the_program() {
         let made = posts(&mut stand, &format!("Done: please {text} (1)"));
         assert_eq!(made, count, "{text}");
     }
-    assert_eq!(printed(&stand, &["retry", "--all"]), "there is no dead letter of that kind\n");
+    assert_eq!(
+        printed(&stand, &["retry", "--all"]),
+        "there is no dead letter of that kind\n"
+    );
 }

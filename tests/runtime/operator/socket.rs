@@ -45,7 +45,10 @@ fn the_socket_is_its_owners_alone_replaces_one_left_over_and_goes_with_the_proce
     drop(UnixListener::bind(path(&stand)).unwrap());
     std::fs::create_dir(stand.config.store.path.join(".control")).unwrap();
     let running = stand.start();
-    let mode = std::fs::metadata(path(&stand)).unwrap().permissions().mode();
+    let mode = std::fs::metadata(path(&stand))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     assert!(!stand.config.store.path.join(".control").exists());
     stand.says(0, 0, "hello");
@@ -76,12 +79,18 @@ fn nonsense_is_answered_with_an_error_and_hurts_nobody() {
     for request in nonsense {
         let told = answer(connect(&stand), request);
         let start: String = String::from_utf8_lossy(request).chars().take(40).collect();
-        assert!(told.starts_with(r#"{"type":"error","error":"the request "#), "{start:?}: {told}");
+        assert!(
+            told.starts_with(r#"{"type":"error","error":"the request "#),
+            "{start:?}: {told}"
+        );
         assert_eq!(told.lines().count(), 1);
     }
     let huge = br#"{"inspect":{"what":"keys","limit":18446744073709551615}}"#;
     let told = answer(connect(&stand), huge);
-    assert_eq!(told, r#"{"type":"end","more":false,"behind":0}"#, "no newline, a big limit");
+    assert_eq!(
+        told, r#"{"type":"end","more":false,"behind":0}"#,
+        "no newline, a big limit"
+    );
     stand.says(0, 0, "hello");
     stand.answered(1);
     stand.all_acked();
@@ -92,7 +101,9 @@ fn nonsense_is_answered_with_an_error_and_hurts_nobody() {
 fn too_many_connections_are_refused_while_events_go_on_and_idle_ones_are_ended() {
     let mut stand = stand();
     let running = stand.start();
-    let idle: Vec<UnixStream> = (0..CONTROL_CONNECTIONS_MAX).map(|_| connect(&stand)).collect();
+    let idle: Vec<UnixStream> = (0..CONTROL_CONNECTIONS_MAX)
+        .map(|_| connect(&stand))
+        .collect();
     let told = answer(connect(&stand), b"{\"inspect\":{}}\n");
     assert!(told.contains("connections are open already"), "{told}");
     stand.says(0, 0, "hello");
