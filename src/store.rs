@@ -9,6 +9,7 @@
 //! | `state.db` | what follows from it: `state` (one row per key), `inbox` (unfinished deliveries), `outbox` (effects not yet done), `posted` (which message an effect became), `mark`, `dead`, `meta`. Written by the [folder](folder) only |
 //!
 //! One SQLite file has one write lock, so the journal and the state don't share one.
+//! (`control.sock` beside them is no file of the store: through it a running process answers operators.)
 //!
 //! An entry's `seq` is given out when it is submitted and is its place in the order of everything; `entry.kind`
 //! is one of:

@@ -151,9 +151,10 @@ struct Resident {
 enum Consequence {
     /// The delivery's row is there.
     Stored(u64),
-    /// The delivery is stored and not in memory: its event, where there is one, may be acked, and its key may
-    /// read it back.
-    Lagged(Option<u64>, Key),
+    /// The delivery is stored and not in memory: its event may be acked, and its key may read it back.
+    Lagged(u64, Key),
+    /// A delivery that was dead is stored again, and its key may read it back.
+    Returned(Key),
     /// The delivery is settled, and its effects may be done.
     Settled(u64, Vec<Effect>),
     /// The held ack of this event may go without its answer.

@@ -37,10 +37,13 @@ fn handler_of(effect_name: &str) -> &str {
 /// Its lane, and what it does.
 fn described(effect: &Effect) -> (String, String) {
     match effect {
-        Effect::Call(call) => (
-            safe::method(call.lane()).to_owned(),
-            safe::method(&call.method).to_owned(),
-        ),
+        Effect::Call(call) => {
+            let lane = call.lane().to_owned();
+            (
+                safe::method(&lane).to_owned(),
+                safe::method(&call.method).to_owned(),
+            )
+        }
         Effect::Job(job) => ("jobs".to_owned(), job.name.clone()),
     }
 }
@@ -233,10 +236,9 @@ impl StateReader {
                 return Ok(true);
             }
             let (error, body) = (column::<String>(row, 5)?, stored(row, 7)?);
-            let error = if key.starts_with("http") {
-                error.replace(&key, safe::method(&key))
-            } else {
-                error
+            let error = match head {
+                DeadHead::Delivery(_) => safe::text(&error),
+                DeadHead::Effect { .. } => safe::text_of_call(&error),
             };
             page.push(&Found::Dead {
                 id: column(row, 0).map(from_sql)?,
@@ -244,7 +246,7 @@ impl StateReader {
                 kind: column(row, 2)?,
                 name,
                 of: safe::method(&key).to_owned(),
-                error: safe::text(&error),
+                error,
                 payload: query.with_payload.then(|| safe::json(&body)),
             })
         })

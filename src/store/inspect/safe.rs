@@ -67,9 +67,20 @@ fn is_secret(field: &str) -> bool {
 
 /// Text without the tokens and the response URLs in it.
 pub(super) fn text(shown: &str) -> String {
-    let is_of_url = |c: char| !c.is_whitespace() && !"<>|\"'".contains(c);
+    hidden(shown, |word| word.contains("hooks.slack.com/"))
+}
+
+/// The error of a call: whatever URL is in it may be one that anybody may post to.
+pub(super) fn text_of_call(shown: &str) -> String {
+    hidden(shown, |word| {
+        word.starts_with("http:") || word.starts_with("https:")
+    })
+}
+
+fn hidden(shown: &str, is_url: impl Fn(&str) -> bool) -> String {
+    let is_of_url = |c: char| !c.is_whitespace() && !"<>|\"'()".contains(c);
     let without_urls = replaced(shown, is_of_url, |word| {
-        word.contains("hooks.slack.com/").then_some(RESPONSE_URL)
+        is_url(word).then_some(RESPONSE_URL)
     });
     let is_of_token = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     replaced(&without_urls, is_of_token, |word| {

@@ -17,12 +17,11 @@ impl Machine {
             match consequence {
                 Consequence::Stored(slot) => self.delivery_is_durable(slot, now, out),
                 Consequence::Lagged(event, key) => {
-                    if let Some(event) = event {
-                        self.event_is_durable(event, now, out);
-                        self.close_delivery(event, now, out);
-                    }
+                    self.event_is_durable(event, now, out);
+                    self.close_delivery(event, now, out);
                     lagging.push(key);
                 }
+                Consequence::Returned(key) => lagging.push(key),
                 Consequence::Settled(slot, effects) => self.settle(seq, slot, effects, now, out),
                 Consequence::Released(event) => self.release_acks(event, out),
                 Consequence::Exhumed(exhumed) => Self::exhumed(seq, *exhumed, out),

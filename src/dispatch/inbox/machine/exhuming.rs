@@ -26,7 +26,7 @@ impl Machine {
                 self.lagging += 1;
                 out.push(Output::Submit(records.remove(0), None));
                 self.unnumbered.push_back(Unnumbered {
-                    consequence: Consequence::Lagged(None, key.clone()),
+                    consequence: Consequence::Returned(key.clone()),
                     row_of: None,
                     lags_for: Some(key.clone()),
                 });

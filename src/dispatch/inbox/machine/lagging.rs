@@ -29,7 +29,7 @@ impl Machine {
         };
         out.push(Output::Submit(record, mark));
         self.unnumbered.push_back(Unnumbered {
-            consequence: Consequence::Lagged(Some(event), key.clone()),
+            consequence: Consequence::Lagged(event, key.clone()),
             row_of: None,
             lags_for: Some(key),
         });
