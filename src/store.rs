@@ -9,6 +9,7 @@
 //! | `state.db` | what follows from it: `state` (one row per key), `inbox` (unfinished deliveries), `outbox` (effects not yet done), `posted` (which message an effect became), `mark`, `dead`, `meta`. Written by the folder only |
 //!
 //! One SQLite file has one write lock, so the journal and the state don't share one.
+//! (`control.sock` beside them is no file of the store: through it a running process answers operators.)
 //!
 //! An entry's `seq` is given out when it is submitted and is its place in the order of everything; `entry.kind`
 //! is one of:
@@ -27,7 +28,9 @@
 //!
 //! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
 //! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
+mod exhume;
 mod folder;
+pub mod inspect;
 mod journal;
 mod marks;
 mod reader;
@@ -41,6 +44,8 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use exhume::{DeadLetter, Exhumed};
+pub use inspect::Inspector;
 pub use journal::{Probe, Step};
 pub use reader::{Reader, StoredState};
 pub use record::{DeadHead, Outcome, Record, RowHead, Submission};
@@ -227,6 +232,16 @@ impl Store {
     /// The store's folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Looks into it.
+    pub fn inspector(&self) -> Inspector {
+        Inspector::new(&self.path, self.folding.clone())
+    }
+
+    /// Whether there is a store in the folder at all.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(state::FILE).is_file()
     }
 
     /// Writes what waits, folds, and ends the threads.

@@ -1,5 +1,6 @@
 //! A running process: its threads, and the way to end them.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 use super::drain;
 use crate::actor::arbiters::Arbiters;
 use crate::actor::port::WayBack;
+use crate::admin::Control;
 use crate::base::clock::Clock;
 use crate::base::limits::MARKS_IN_MEMORY;
 use crate::config::{Config, Faults, Transport as ConfiguredTransport};
@@ -155,6 +157,11 @@ pub(super) fn start(
         on_failure: Arc::new(drain::end_for_store),
     };
     let (store, recovered) = Store::open(&store_config, clock)?;
+    let control = Control::bind(&config.store.path)
+        .inspect_err(
+            |error| tracing::warn!(%error, "nobody can look into the store while it is in use"),
+        )
+        .ok();
     let standings = Standings::default();
     let installs = Installs::default();
     let (stop, stopped) = oneshot::channel();
@@ -171,6 +178,7 @@ pub(super) fn start(
         installs: installs.clone(),
         standings: standings.clone(),
         clock,
+        control,
     };
     let thread = std::thread::Builder::new()
         .name("callboard".into())
@@ -227,6 +235,8 @@ struct Stage {
     installs: Installs,
     standings: Standings,
     clock: Clock,
+    /// Nothing where the socket can't be made.
+    control: Option<Control>,
 }
 
 impl Stage {
@@ -234,14 +244,25 @@ impl Stage {
         System::new().block_on(async move {
             let arbiters = Arbiters::start(self.shards);
             let cast = self.cast(&arbiters, &store, recovered);
-            // The other end is dropped to stop us.
-            stopped.await.ok();
-            let ended = drain::drain(&cast).await;
+            let ended = tokio::select! {
+                ended = until_drained(stopped, &cast) => ended,
+                never = self.answer(&cast, &store) => match never {},
+            };
             drop(cast);
             arbiters.stop();
+            // While there is a socket, the store is in use.
+            drop(self.control);
             store.close();
             ended
         })
+    }
+
+    /// Answers operators, where there is a socket for them.
+    async fn answer(&self, cast: &Cast, store: &Store) -> Infallible {
+        match &self.control {
+            Some(control) => control.serve(store.inspector(), cast.shards.clone()).await,
+            None => std::future::pending().await,
+        }
     }
 
     fn cast(&self, arbiters: &Arbiters, store: &Store, recovered: Recovered) -> Cast {
@@ -297,6 +318,12 @@ impl Stage {
             clock,
         }
     }
+}
+
+async fn until_drained(stopped: oneshot::Receiver<()>, cast: &Cast) -> Ended {
+    // The other end is dropped to stop us.
+    stopped.await.ok();
+    drain::drain(cast).await
 }
 
 /// Gives each shard what an earlier run left for it, before the first socket opens: mailboxes are in order, so

@@ -7,4 +7,4 @@ mod machine;
 mod shell;
 
 pub use machine::Counted;
-pub use shell::{Count, Counts, Entrance, InboxShell, Parts, Recovered, Stop};
+pub use shell::{Count, Counts, Entrance, Exhume, InboxShell, Parts, Recovered, Stop};

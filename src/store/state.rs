@@ -15,6 +15,9 @@ use crate::flow::envelope::Mark;
 use crate::flow::key::{AppName, Key};
 use crate::slack::id::{ChannelId, Ts};
 
+/// The file's name.
+pub(super) const FILE: &str = "state.db";
+
 /// The newest format that this module knows; `PRAGMA user_version` of `state.db`.
 const FORMAT: i64 = 1;
 
@@ -161,7 +164,7 @@ impl Sum {
 
 impl State {
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("state.db");
+        let path = folder.join(FILE);
         let db = Connection::open(&path).map_err(doing("opening state.db"))?;
         let fail = doing("preparing state.db");
         db.busy_timeout(std::time::Duration::from_secs(5))
@@ -402,12 +405,12 @@ fn write_effects(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Resu
 /// Reads that any number of connections may do beside the folder.
 #[derive(Debug)]
 pub(super) struct StateReader {
-    db: Connection,
+    pub(super) db: Connection,
 }
 
 impl StateReader {
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
-        let db = Connection::open(folder.join("state.db")).map_err(doing("opening state.db"))?;
+        let db = Connection::open(folder.join(FILE)).map_err(doing("opening state.db"))?;
         db.busy_timeout(std::time::Duration::from_secs(5))
             .and_then(|()| db.pragma_update(None, "query_only", true))
             .and_then(|()| db.pragma_update(None, "wal_autocheckpoint", 0))

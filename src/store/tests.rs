@@ -15,10 +15,10 @@ use crate::flow::key::AppName;
 use crate::slack::id::TeamId;
 
 /// A folder of its own, removed at the end.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("callboard-store-{}-{n}", std::process::id());
@@ -37,7 +37,7 @@ impl Folder {
         }
     }
 
-    fn open(&self) -> (Opened, Recovered) {
+    pub(super) fn open(&self) -> (Opened, Recovered) {
         let (store, recovered) = Store::open(&self.config(), Clock::system()).unwrap();
         let (tell, told) = mpsc::channel();
         let from = store.queue.register(move |durable| {
@@ -54,15 +54,15 @@ impl Drop for Folder {
     }
 }
 
-struct Opened {
-    store: Store,
+pub(super) struct Opened {
+    pub(super) store: Store,
     from: Submitter,
     told: mpsc::Receiver<Durable>,
 }
 
 impl Opened {
     /// Submits, and waits until it is durable; gives the first entry's number.
-    fn put(&self, records: Vec<Record>) -> u64 {
+    pub(super) fn put(&self, records: Vec<Record>) -> u64 {
         let count = u64::try_from(records.len()).unwrap();
         let submissions = records
             .into_iter()
@@ -93,7 +93,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
-fn envelope(id: &str) -> Arc<Envelope> {
+pub(super) fn envelope(id: &str) -> Arc<Envelope> {
     let payload =
         json!({"team_id": "T1", "event_id": id, "event": {"type": "message", "user": "U1"}});
     let origin = Origin {
@@ -113,7 +113,7 @@ fn row(id: &str) -> Record {
     }
 }
 
-fn turn(id: &str, row: Option<u64>, key: &str, state: &str, effects: usize) -> Record {
+pub(super) fn turn(id: &str, row: Option<u64>, key: &str, state: &str, effects: usize) -> Record {
     let call = Call {
         method: "chat.postMessage".into(),
         args: serde_json::Map::new(),
@@ -131,7 +131,7 @@ fn turn(id: &str, row: Option<u64>, key: &str, state: &str, effects: usize) -> R
     }
 }
 
-fn sent(seq: u64, n: u32) -> Record {
+pub(super) fn sent(seq: u64, n: u32) -> Record {
     Record::Effect {
         seq,
         n,

@@ -3,6 +3,7 @@
 
 mod admission;
 mod durability;
+mod exhuming;
 mod lagging;
 mod turns;
 
@@ -24,7 +25,7 @@ use crate::flow::envelope::{Arrival, Envelope, Mark};
 use crate::flow::gate::Permit;
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
-use crate::store::{Record, RecoveredRow};
+use crate::store::{Exhumed, Record, RecoveredRow};
 
 /// What happens to the inbox.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(super) enum Input {
     RowsRead(Key, Vec<u64>, Vec<(u64, Envelope)>),
     /// A mark was looked up on disk.
     MarkRead(u64, Option<bool>),
+    /// An operator retries or drops dead letters; each is answered by an [`Output::Exhumed`].
+    Exhume(Vec<Exhumed>),
     /// Time has passed.
     Tick,
     /// A key's actor is gone, with what it had.
@@ -74,6 +77,8 @@ pub(super) enum Output {
     ReadRows(Key, Vec<u64>),
     /// Look a mark up on disk.
     ReadMark(u64, Mark),
+    /// One more dead letter has left, in the order in which they were told to.
+    Exhumed,
 }
 
 /// What was counted, for people and metrics.
@@ -158,12 +163,16 @@ enum Consequence {
     Stored(u64),
     /// The delivery is stored and not in memory: its event may be acked, and its key may read it back.
     Lagged(u64, Key),
+    /// A delivery that was dead is stored again, and its key may read it back.
+    Returned(Key),
     /// The delivery is settled, and its effects may be done.
     Settled(u64, Vec<Effect>),
     /// The held ack of this event may go without its answer.
     Released(u64),
     /// The attempt of this delivery is on record.
     OnRecord(u64),
+    /// The dead letter is gone, and what it wants may be done.
+    Exhumed(Box<Exhumed>),
     /// Nothing waits for it.
     Nothing,
 }
@@ -263,6 +272,7 @@ impl Machine {
             Input::Durable(upto) => self.become_durable(upto, now, out),
             Input::RowsRead(key, wanted, found) => self.resume(&key, &wanted, found, out),
             Input::MarkRead(number, is_known) => self.checked(now, number, is_known, out),
+            Input::Exhume(exhumed) => self.exhume(exhumed, out),
             Input::Tick => self.tick(now, out),
             Input::HandlerLost(key) => self.deliver_again(&key, out),
             Input::Stop => self.is_stopped = true,

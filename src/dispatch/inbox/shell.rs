@@ -32,7 +32,7 @@ use crate::flow::gate::{Gate, Permit};
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
 use crate::store::{
-    Durable, Queue, Reader, Record, RecoveredRow, Space, Submission, Submitter, Unfolded,
+    Durable, Exhumed, Queue, Reader, Record, RecoveredRow, Space, Submission, Submitter, Unfolded,
 };
 use crate::web::{Api, Client};
 
@@ -110,6 +110,19 @@ impl Message for Stop {
     type Result = ();
 }
 
+/// Dead letters of this shard's workspaces leave, as an operator wants it.
+#[derive(Debug)]
+pub struct Exhume {
+    /// They.
+    pub exhumed: Vec<Exhumed>,
+    /// Told when it is durable, or why it is not done. Dropped when the process stops before.
+    pub answer: oneshot::Sender<Result<(), &'static str>>,
+}
+
+impl Message for Exhume {
+    type Result = ();
+}
+
 /// Asks how the shard stands.
 #[derive(Debug)]
 pub struct Count(pub oneshot::Sender<Counts>);
@@ -169,6 +182,8 @@ pub struct InboxShell {
     reads_under_way: usize,
     alarm: Alarm,
     _vital: Vital,
+    /// How many dead letters have still to leave before who asked is told.
+    exhuming: VecDeque<(usize, oneshot::Sender<Result<(), &'static str>>)>,
 }
 
 impl std::fmt::Debug for InboxShell {
@@ -205,6 +220,7 @@ impl InboxShell {
             reads_under_way: 0,
             alarm: Alarm::default(),
             _vital: Vital::new("inbox"),
+            exhuming: VecDeque::new(),
             parts,
         }
     }
@@ -277,6 +293,19 @@ impl InboxShell {
             Output::Perform(committed) => self.take(committed, context),
             Output::ReadRows(key, rows) => self.reads.push_back((key, rows)),
             Output::ReadMark(number, mark) => self.read_mark(number, mark, context),
+            Output::Exhumed => self.one_exhumed(),
+        }
+    }
+
+    fn one_exhumed(&mut self) {
+        if let Some((left, _)) = self.exhuming.front_mut() {
+            *left -= 1;
+        }
+        while self.exhuming.front().is_some_and(|(left, _)| *left == 0) {
+            if let Some((_, answer)) = self.exhuming.pop_front() {
+                // Whoever asked may have stopped waiting.
+                let _stopped_waiting = answer.send(Ok(()));
+            }
         }
     }
 
@@ -471,6 +500,27 @@ impl Handler<Stop> for InboxShell {
 
     fn handle(&mut self, _: Stop, context: &mut Self::Context) {
         self.step(Input::Stop, context);
+    }
+}
+
+impl Handler<Exhume> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, exhume: Exhume, context: &mut Self::Context) {
+        let Exhume { exhumed, answer } = exhume;
+        let backed_up = "the outbox is full; try again later";
+        let refusal = self.machine.refusal();
+        let refusal = refusal.or_else(|| self.is_backed_up().then_some(backed_up));
+        let told = match refusal {
+            Some(why) => Err(why),
+            None if exhumed.is_empty() => Ok(()),
+            None => {
+                self.exhuming.push_back((exhumed.len(), answer));
+                return self.step(Input::Exhume(exhumed), context);
+            }
+        };
+        // Whoever asked may have stopped waiting.
+        let _stopped_waiting = answer.send(told);
     }
 }
 

@@ -21,12 +21,14 @@ impl Machine {
                     self.close_delivery(event, now, out);
                     lagging.push(key);
                 }
+                Consequence::Returned(key) => lagging.push(key),
                 Consequence::Settled(slot, effects) => self.settle(seq, slot, effects, now, out),
                 Consequence::Released(event) => self.release_acks(event, out),
                 Consequence::OnRecord(slot) => {
                     let key = self.open.get(&slot).map(|open| open.key.clone());
                     out.extend(key.map(Output::TellOnRecord));
                 }
+                Consequence::Exhumed(exhumed) => Self::exhumed(seq, *exhumed, out),
                 Consequence::Nothing => {}
             }
         }

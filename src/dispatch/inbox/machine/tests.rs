@@ -1,5 +1,6 @@
 //! The inbox against the rules of a delivery's life.
 
+mod exhuming;
 mod shard;
 
 use std::time::Duration;
