@@ -3,6 +3,7 @@
 //! This is the only place where actors are introduced to each other.
 mod drain;
 mod offline;
+mod program;
 mod running;
 
 use std::io::IsTerminal;
@@ -129,7 +130,7 @@ impl Callboard {
     /// when it can't start, 4 when the store can't be written any more.
     pub fn run(self) -> ExitCode {
         init_logging(&self.environment);
-        drain::run(self)
+        program::run(self)
     }
 }
 

@@ -30,6 +30,9 @@ use crate::slack::id::TeamId;
 use crate::store::{self, Recovered, Store};
 use crate::web::Api;
 
+/// The exit code of a process whose store can't be written.
+const STORE_FAILED: i32 = 4;
+
 /// Why it can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -142,6 +145,16 @@ impl Drop for Running {
     }
 }
 
+/// Ends the process: what runs is ahead of the disk, so nothing may be acked any more.
+#[expect(
+    clippy::exit,
+    reason = "there is no going on, and no unwinding through other threads"
+)]
+fn end_for_store(error: &store::Error) {
+    tracing::error!(%error, "the store can't be written, so the process ends at once; nothing acked is lost: mend the disk and start again");
+    std::process::exit(STORE_FAILED);
+}
+
 /// Opens the store and starts every thread.
 pub(super) fn start(
     config: Config,
@@ -154,7 +167,7 @@ pub(super) fn start(
         marks_back_ms: u64::try_from(MARKS_IN_MEMORY.as_millis()).unwrap_or(u64::MAX),
         free_bytes: store::free_bytes(),
         probe: None,
-        on_failure: Arc::new(drain::end_for_store),
+        on_failure: Arc::new(end_for_store),
     };
     let (store, recovered) = Store::open(&store_config, clock)?;
     let control = Control::bind(&config.store.path)
