@@ -92,6 +92,8 @@ pub(crate) fn fill(path: &Path, people: u64) -> Result<()> {
     /// Records in one submission.
     const AT_ONCE: usize = 4096;
     let config = store::Config {
+        free_bytes: store::free_bytes(),
+        probe: None,
         path: path.to_owned(),
         marks_back_ms: 0,
         on_failure: Arc::new(|error| tracing::error!(%error, "filling the store failed")),

@@ -195,7 +195,9 @@ impl Bench {
         self.generator.flow(self.flow(events / 10 + 1, 1))?;
         usage::forget_peak()?;
         let (threads, cpu) = (usage::thread_cpu()?, usage::process_cpu()?);
-        let (flowed, generator_cpu) = self.generator.flow(self.flow(events, self.options.people))?;
+        let (flowed, generator_cpu) = self
+            .generator
+            .flow(self.flow(events, self.options.people))?;
         let round = Round {
             events,
             took: flowed.took,
