@@ -1,4 +1,6 @@
 //! The judge against forged records: a clean one passes, and each way to break a promise is caught.
+mod commands;
+mod crowd;
 
 use serde_json::json;
 
