@@ -108,8 +108,7 @@ fn quiesce(stand: &mut Stand, program: &Program) {
 
 const RULES: Rules = Rules {
     are_kills_declared: true,
-    are_late_acks_declared: false,
-    given_up_word: None,
+    ..Rules::GREETER
 };
 
 #[test]

@@ -20,6 +20,7 @@ pub(super) fn judge(record: &Record, rules: &Rules, verdict: &mut Verdict) {
                 socket,
                 envelope_id,
                 is_late,
+                ..
             } => {
                 let n = entry.n;
                 match open.get_mut(&(*socket, envelope_id.as_str())) {

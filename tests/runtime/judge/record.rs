@@ -59,7 +59,21 @@ pub(crate) enum What {
         team: String,
         args: Map<String, Value>,
         ok: bool,
+        ts: Option<String>,
         metadata: Option<Value>,
+    },
+    CommandRun {
+        team: String,
+        user: String,
+        command: String,
+        text: String,
+        envelope_id: String,
+    },
+    EphemeralShown {
+        user: String,
+        text: String,
+        via: String,
+        envelope_id: String,
     },
     Posted {
         team: String,
