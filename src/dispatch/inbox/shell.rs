@@ -13,7 +13,7 @@ use super::machine::{Counted, Input, Machine, Output};
 use crate::actor::alarm::Alarm;
 use crate::actor::port::{Port, Undelivered, WayBack};
 use crate::actor::vital::Vital;
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Instant};
 use crate::base::limits::{
     KEY_MAILBOX_MAX, KEYS_READ_MAX, MARKS_IN_MEMORY, OUTBOX_MAX, SHARD_OPEN_MAX,
 };
@@ -92,6 +92,17 @@ impl Arrived {
 }
 
 impl Message for Arrived {
+    type Result = ();
+}
+
+/// Everything that was ready to run when it was sent has run.
+#[derive(Debug)]
+struct Go {
+    /// When the wake-up that it stands for was due; nothing: the next arrivals may come in.
+    tick: Option<Instant>,
+}
+
+impl Message for Go {
     type Result = ();
 }
 
@@ -181,6 +192,9 @@ pub struct InboxShell {
     reads: VecDeque<(Key, Vec<u64>)>,
     reads_under_way: usize,
     alarm: Alarm,
+    /// What came while earlier arrivals are with their actors.
+    waiting: VecDeque<Arrived>,
+    is_arriving: bool,
     _vital: Vital,
     /// How many dead letters have still to leave before who asked is told.
     exhuming: VecDeque<(usize, oneshot::Sender<Result<(), &'static str>>)>,
@@ -219,6 +233,8 @@ impl InboxShell {
             reads: VecDeque::new(),
             reads_under_way: 0,
             alarm: Alarm::default(),
+            waiting: VecDeque::new(),
+            is_arriving: false,
             _vital: Vital::new("inbox"),
             exhuming: VecDeque::new(),
             parts,
@@ -226,8 +242,12 @@ impl InboxShell {
     }
 
     fn step(&mut self, input: Input, context: &mut Context<Self>) {
+        self.step_at(self.parts.clock.now(), input, context);
+    }
+
+    fn step_at(&mut self, now: Instant, input: Input, context: &mut Context<Self>) {
         let mut out = Vec::new();
-        self.machine.step(self.parts.clock.now(), input, &mut out);
+        self.machine.step(now, input, &mut out);
         self.submit(&mut out);
         for output in out {
             self.perform(output, context);
@@ -420,11 +440,31 @@ impl InboxShell {
             next = Some(next.map_or(soon, |at| at.min(soon)));
         }
         if let Some(wait) = self.alarm.set(next, now) {
-            context.run_later(wait, |shell, context| {
-                shell.alarm.rang();
-                shell.step(Input::Tick, context);
-            });
+            let due = now + wait;
+            context.run_later(wait, move |shell, _| shell.go_later(Some(due)));
         }
+    }
+
+    /// Sends [`Go`] behind what is ready to run on this thread. A turn that only waits for its thread is not
+    /// slow: under load the handlers run before their deliveries are judged unfinished, and before more come in.
+    fn go_later(&self, tick: Option<Instant>) {
+        let inbox = self.workplace.inbox.clone();
+        actix_rt::spawn(async move { inbox.send(Go { tick }) });
+    }
+
+    fn arrive(&mut self, context: &mut Context<Self>) {
+        let arrived = self.waiting.pop_front();
+        self.is_arriving = arrived.is_some();
+        let Some(arrived) = arrived else {
+            return;
+        };
+        self.go_later(None);
+        // What has no ack is lost by shedding: it is taken while there is any room at all.
+        if self.is_backed_up() || (self.parts.space.is_short() && arrived.has_acks()) {
+            self.machine.counted.shed += u64::try_from(arrived.0.len()).unwrap_or(0);
+            return;
+        }
+        self.step(Input::Arrived(arrived.0), context);
     }
 
     /// Whether what was committed waits for the outbox or for jobs: then nothing more is admitted.
@@ -441,12 +481,24 @@ impl Handler<Arrived> for InboxShell {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, context: &mut Self::Context) {
-        // What has no ack is lost by shedding: it is taken while there is any room at all.
-        if self.is_backed_up() || (self.parts.space.is_short() && arrived.has_acks()) {
-            self.machine.counted.shed += u64::try_from(arrived.0.len()).unwrap_or(0);
-            return;
+        self.waiting.push_back(arrived);
+        if !self.is_arriving {
+            self.arrive(context);
         }
-        self.step(Input::Arrived(arrived.0), context);
+    }
+}
+
+impl Handler<Go> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, go: Go, context: &mut Self::Context) {
+        match go.tick {
+            Some(due) => {
+                self.alarm.rang();
+                self.step_at(due, Input::Tick, context);
+            }
+            None => self.arrive(context),
+        }
     }
 }
 
@@ -530,7 +582,14 @@ impl Handler<Count> for InboxShell {
     fn handle(&mut self, count: Count, _: &mut Self::Context) {
         let counts = Counts {
             counted: self.machine.counted,
-            unsettled: self.machine.unsettled() + self.calls.len() + self.jobs.len(),
+            unsettled: self.machine.unsettled()
+                + self
+                    .waiting
+                    .iter()
+                    .map(|arrived| arrived.0.len())
+                    .sum::<usize>()
+                + self.calls.len()
+                + self.jobs.len(),
         };
         // Whoever asked may have stopped waiting.
         let _stopped_waiting = count.0.send(counts);
