@@ -19,7 +19,7 @@ use crate::base::limits::HOPS_MAX;
 use crate::flow::effect::{Call, Effect, EffectName, MessageRef, Posted};
 use crate::flow::envelope::Context;
 use crate::flow::key::{AppName, Key};
-use crate::flow::ports::{ReadError, Reads};
+use crate::flow::ports::{Calls, ReadError, Reads};
 use crate::slack::error::Then;
 use crate::slack::id::{ChannelId, TeamId, Ts, UserId};
 
@@ -45,6 +45,8 @@ pub struct Setting {
     pub hops: u32,
     /// Answers reads.
     pub reads: Rc<dyn Reads>,
+    /// Makes calls within the turn.
+    pub calls: Rc<dyn Calls>,
 }
 
 impl fmt::Debug for Turn {
@@ -223,6 +225,34 @@ impl Turn {
         } = &self.setting;
         let answer = reads.read(app, &context.team, R::METHOD, args).await?;
         serde_json::from_slice(&answer).map_err(unreadable)
+    }
+
+    /// Calls a method that changes something, and waits for its answer: for whoever can't go on without it.
+    ///
+    /// It is not part of the commit. It starts only when everything that this key committed before is durable,
+    /// and when the turn fails, or the process dies, before its own commit, the turn runs again and so does the
+    /// call: it is made at least once. Whatever need not be waited for is better recorded.
+    ///
+    /// # Errors
+    /// What Slack or the way there said; after [`Then::Retry`] the call may have been done all the same.
+    pub async fn call_at_least_once(
+        &self,
+        method: &str,
+        args: Map<String, Value>,
+    ) -> Result<Value, ReadError> {
+        let Setting {
+            app,
+            context,
+            calls,
+            ..
+        } = &self.setting;
+        let called = calls.call(app, &context.team, method.to_owned(), args);
+        let answer = called.await?;
+        serde_json::from_slice(&answer).map_err(|error| ReadError {
+            text: format!("{method}: {error}"),
+            then: Then::GiveUp,
+            after: None,
+        })
     }
 
     /// The message that caused this turn, where a message did.

@@ -22,7 +22,7 @@ use crate::flow::delivery::Delivery;
 use crate::flow::effect::Effect;
 use crate::flow::envelope::Context as Place;
 use crate::flow::key::Key;
-use crate::flow::ports::Reads;
+use crate::flow::ports::{Calls, Reads};
 use crate::store::Reader;
 
 /// A delivery with the route that its handler takes.
@@ -98,6 +98,8 @@ pub struct Workplace {
     pub clock: Clock,
     /// Answers turns that ask Slack.
     pub reads: Rc<dyn Reads>,
+    /// Makes the calls that turns wait for.
+    pub calls: Rc<dyn Calls>,
     /// Too much waits on disk: turns that would add to it fail.
     pub is_over_quota: Rc<Cell<bool>>,
 }
@@ -238,6 +240,7 @@ impl HandlerShell {
             context: place,
             hops: envelope.hops,
             reads: Rc::clone(&self.workplace.reads),
+            calls: Rc::clone(&self.workplace.calls),
         });
         let slot = delivery.slot;
         let work = self.activation.begin(*route, envelope, turn);

@@ -40,6 +40,8 @@ pub(super) enum Input {
     TurnEnded(u64, TurnResult),
     /// A recovered delivery is about to run.
     AttemptWanted(u64),
+    /// Somebody waits for what was submitted so far to be durable; answered by [`Output::Flushed`].
+    FlushWanted,
     /// The journal is durable up to here.
     Durable(u64),
     /// Rows were read back for a key.
@@ -65,6 +67,8 @@ pub(super) enum Input {
 pub(super) enum Output {
     /// Give it to the key's actor.
     Deliver(Delivery, usize, Policy),
+    /// The oldest wait for what was submitted is over.
+    Flushed,
     /// Tell the key's actor that its head's attempt is on record.
     TellOnRecord(Key),
     /// Submit; the machine is told the numbers by [`Machine::submitted`].
@@ -203,6 +207,8 @@ pub(super) struct Machine {
     held: VecDeque<(Instant, u64)>,
     unnumbered: VecDeque<Unnumbered>,
     in_flight: VecDeque<(u64, Consequence)>,
+    /// What must be durable before each of those who wait for a flush may go on, in order.
+    flushes: VecDeque<u64>,
     durable: u64,
     lagging: usize,
     is_stopped: bool,
@@ -225,6 +231,7 @@ impl Machine {
             held: VecDeque::new(),
             unnumbered: VecDeque::new(),
             in_flight: VecDeque::new(),
+            flushes: VecDeque::new(),
             durable: 0,
             lagging: 0,
             is_stopped: false,
@@ -267,6 +274,10 @@ impl Machine {
                 self.admit_internal(now, arrival, committed, out);
             }
             Input::AttemptWanted(slot) => self.record_attempt(slot, out),
+            Input::FlushWanted => match self.in_flight.back() {
+                Some((last, _)) => self.flushes.push_back(*last),
+                None => out.push(Output::Flushed),
+            },
             Input::Recovered(rows) => self.recover(rows, out),
             Input::TurnEnded(slot, result) => self.end_turn(slot, result, out),
             Input::Durable(upto) => self.become_durable(upto, now, out),

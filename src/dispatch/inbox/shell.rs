@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 
 use super::dedupe::Dedupe;
-use super::machine::{Counted, Input, Machine, Output};
+use super::machine::{Input, Machine, Output};
+use super::messages::{Arrived, Count, Counts, Exhume, FlushWanted, Go, Recovered, Stop, Written};
 use crate::actor::alarm::Alarm;
 use crate::actor::port::{Port, Undelivered, WayBack};
 use crate::actor::vital::Vital;
@@ -23,17 +24,14 @@ use crate::dispatch::handler::{
 };
 use crate::dispatch::internal;
 use crate::dispatch::jobs::{Finished, Jobs};
-use crate::dispatch::reads::WebReads;
+use crate::dispatch::reads::{WebCalls, WebReads};
 use crate::dispatch::router::Router;
 use crate::egress::Entrance as OutboxEntrance;
 use crate::flow::effect::{Committed, Effect};
 use crate::flow::envelope::{Arrival, Mark, Unreadable};
-use crate::flow::gate::{Gate, Permit};
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
-use crate::store::{
-    Durable, Exhumed, Queue, Reader, Record, RecoveredRow, Space, Submission, Submitter, Unfolded,
-};
+use crate::store::{Queue, Reader, Record, Space, Submission, Submitter, Unfolded};
 use crate::web::{Api, Client};
 
 /// How soon to look again whether what is full has room.
@@ -67,119 +65,6 @@ pub struct Parts {
     pub clock: Clock,
 }
 
-/// What an earlier run left for this shard, told before the first socket opens.
-#[derive(Debug)]
-pub struct Recovered {
-    /// Marks of all shards.
-    pub marks: Arc<[Mark]>,
-    /// Unfinished deliveries of this shard.
-    pub rows: Vec<RecoveredRow>,
-    /// Effects of this shard that are not known to be done, in order.
-    pub effects: Vec<Committed>,
-}
-
-impl Message for Recovered {
-    type Result = ();
-}
-
-#[derive(Debug)]
-struct Arrived(Vec<Arrival>);
-
-impl Arrived {
-    fn has_acks(&self) -> bool {
-        self.0.iter().any(|arrival| arrival.ack.is_some())
-    }
-}
-
-impl Message for Arrived {
-    type Result = ();
-}
-
-/// Everything that was ready to run when it was sent has run.
-#[derive(Debug)]
-struct Go {
-    /// When the wake-up that it stands for was due; nothing: the next arrivals may come in.
-    tick: Option<Instant>,
-}
-
-impl Message for Go {
-    type Result = ();
-}
-
-#[derive(Debug)]
-struct Written(Durable);
-
-impl Message for Written {
-    type Result = ();
-}
-
-/// Admit nothing more: the process is stopping.
-#[derive(Debug)]
-pub struct Stop;
-
-impl Message for Stop {
-    type Result = ();
-}
-
-/// Dead letters of this shard's workspaces leave, as an operator wants it.
-#[derive(Debug)]
-pub struct Exhume {
-    /// They.
-    pub exhumed: Vec<Exhumed>,
-    /// Told when it is durable, or why it is not done. Dropped when the process stops before.
-    pub answer: oneshot::Sender<Result<(), &'static str>>,
-}
-
-impl Message for Exhume {
-    type Result = ();
-}
-
-/// Asks how the shard stands.
-#[derive(Debug)]
-pub struct Count(pub oneshot::Sender<Counts>);
-
-impl Message for Count {
-    type Result = ();
-}
-
-/// How a shard stands.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Counts {
-    /// What happened so far.
-    pub counted: Counted,
-    /// Deliveries, jobs and calls that are not settled or handed over.
-    pub unsettled: usize,
-}
-
-/// The way into a shard: a permit for each envelope, then one message for many.
-#[derive(Debug, Clone)]
-pub struct Entrance {
-    gate: Gate,
-    inbox: WayBack<InboxShell>,
-}
-
-impl Entrance {
-    /// The way to `inbox`.
-    pub fn new(inbox: WayBack<InboxShell>) -> Self {
-        Self {
-            gate: Gate::new(SHARD_OPEN_MAX),
-            inbox,
-        }
-    }
-
-    /// Room for one envelope, or nothing: then it is shed.
-    pub fn try_enter(&self) -> Option<Permit> {
-        self.gate.try_enter()
-    }
-
-    /// Hands over envelopes, each with its permit.
-    pub fn put(&self, arrivals: Vec<Arrival>) {
-        if !arrivals.is_empty() {
-            self.inbox.send(Arrived(arrivals));
-        }
-    }
-}
-
 /// The actor of one shard's inbox.
 pub struct InboxShell {
     machine: Machine,
@@ -192,6 +77,8 @@ pub struct InboxShell {
     reads: VecDeque<(Key, Vec<u64>)>,
     reads_under_way: usize,
     alarm: Alarm,
+    /// Turns that wait for earlier commits, in order; each is one of the turns that run.
+    flushes: VecDeque<oneshot::Sender<()>>,
     /// What came while earlier arrivals are with their actors.
     waiting: VecDeque<Arrived>,
     is_arriving: bool,
@@ -213,19 +100,24 @@ impl InboxShell {
         let (now, now_s) = (parts.clock.now(), parts.clock.unix().as_secs());
         let dedupe = Dedupe::new(now, now_s, now_s.saturating_sub(MARKS_IN_MEMORY.as_secs()));
         let tell = way_back.clone();
+        let web = WebReads {
+            web: Client::new(&parts.api),
+            installs: parts.installs.clone(),
+        };
         Self {
             machine: Machine::new(Arc::clone(&parts.router), parts.installs.clone(), dedupe),
             submitter: parts
                 .queue
                 .register(move |durable| tell.send(Written(durable))),
             workplace: Workplace {
-                inbox: way_back,
                 reader: parts.reader.clone(),
                 clock: parts.clock,
-                reads: Rc::new(WebReads {
-                    web: Client::new(&parts.api),
-                    installs: parts.installs.clone(),
+                reads: Rc::new(web.clone()),
+                calls: Rc::new(WebCalls {
+                    web,
+                    inbox: way_back.clone(),
                 }),
+                inbox: way_back,
                 is_over_quota: Rc::default(),
             },
             calls: VecDeque::new(),
@@ -233,6 +125,7 @@ impl InboxShell {
             reads: VecDeque::new(),
             reads_under_way: 0,
             alarm: Alarm::default(),
+            flushes: VecDeque::new(),
             waiting: VecDeque::new(),
             is_arriving: false,
             _vital: Vital::new("inbox"),
@@ -304,6 +197,12 @@ impl InboxShell {
                 route,
                 policy,
             }),
+            Output::Flushed => {
+                if let Some(waiting) = self.flushes.pop_front() {
+                    // Its turn may have timed out meanwhile.
+                    let _gone = waiting.send(());
+                }
+            }
             Output::TellOnRecord(key) => {
                 if let Some(port) = self.parts.directory.get(&key) {
                     port.way_back().send(OnRecord);
@@ -515,6 +414,15 @@ impl Handler<AttemptWanted> for InboxShell {
 
     fn handle(&mut self, wanted: AttemptWanted, context: &mut Self::Context) {
         self.step(Input::AttemptWanted(wanted.slot), context);
+    }
+}
+
+impl Handler<FlushWanted> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, wanted: FlushWanted, context: &mut Self::Context) {
+        self.flushes.push_back(wanted.0);
+        self.step(Input::FlushWanted, context);
     }
 }
 

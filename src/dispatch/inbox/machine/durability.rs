@@ -35,6 +35,10 @@ impl Machine {
         for key in lagging {
             self.read_lagging(&key, out);
         }
+        while self.flushes.front().is_some_and(|last| *last <= upto) {
+            self.flushes.pop_front();
+            out.push(Output::Flushed);
+        }
     }
 
     /// The event's acks go out without an answer.

@@ -415,3 +415,22 @@ fn what_a_lost_actor_had_goes_to_a_new_one_in_order_and_what_kills_it_again_is_g
     shard.durable();
     assert_eq!(shard.machine.unsettled(), 0);
 }
+
+#[test]
+fn rule_11_whoever_waits_for_earlier_commits_goes_on_when_they_are_durable_in_order() {
+    let mut shard = Shard::warm();
+    assert_eq!(
+        shard.step(Input::FlushWanted),
+        ["flushed"],
+        "nothing to wait for"
+    );
+    shard.message("Ev1", "U1", "hi");
+    shard.commit("Ev1/greeter");
+    assert_eq!(shard.step(Input::FlushWanted), [""; 0]);
+    shard.message("Ev2", "U1", "hi");
+    shard.commit("Ev2/greeter");
+    assert_eq!(shard.step(Input::FlushWanted), [""; 0]);
+    let first = shard.next_seq - 2;
+    assert_eq!(shard.step(Input::Durable(first)), ["flushed", "ack Ev1"]);
+    assert_eq!(shard.durable(), ["flushed", "ack Ev2"]);
+}
