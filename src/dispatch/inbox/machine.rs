@@ -39,6 +39,8 @@ pub(super) enum Input {
     TurnEnded(u64, TurnResult),
     /// A recovered delivery is about to run.
     AttemptWanted(u64),
+    /// A recovered delivery failed, and did not end the process.
+    AttemptSurvived(u64),
     /// The journal is durable up to here.
     Durable(u64),
     /// Rows were read back for a key.
@@ -254,6 +256,7 @@ impl Machine {
                 self.admit_internal(now, arrival, committed, out);
             }
             Input::AttemptWanted(slot) => self.record_attempt(slot, out),
+            Input::AttemptSurvived(slot) => self.record_survival(slot, out),
             Input::Recovered(rows) => self.recover(rows, out),
             Input::TurnEnded(slot, result) => self.end_turn(slot, result, out),
             Input::Durable(upto) => self.become_durable(upto, now, out),

@@ -19,7 +19,8 @@ use crate::base::limits::{
 };
 use crate::dispatch::directory::Directory;
 use crate::dispatch::handler::{
-    AttemptWanted, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace,
+    AttemptSurvived, AttemptWanted, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult,
+    Workplace,
 };
 use crate::dispatch::internal;
 use crate::dispatch::jobs::{Finished, Jobs};
@@ -434,6 +435,14 @@ impl Handler<AttemptWanted> for InboxShell {
 
     fn handle(&mut self, wanted: AttemptWanted, context: &mut Self::Context) {
         self.step(Input::AttemptWanted(wanted.slot), context);
+    }
+}
+
+impl Handler<AttemptSurvived> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, survived: AttemptSurvived, context: &mut Self::Context) {
+        self.step(Input::AttemptSurvived(survived.slot), context);
     }
 }
 
