@@ -460,8 +460,9 @@ impl Handler<Recovered> for InboxShell {
     fn handle(&mut self, recovered: Recovered, context: &mut Self::Context) {
         self.machine
             .remember(self.parts.clock.now(), &recovered.marks);
-        self.take(recovered.effects, context);
+        // Rows first: a memo or job result that is only an effect yet came after those of its key that are rows.
         self.step(Input::Recovered(recovered.rows), context);
+        self.take(recovered.effects, context);
     }
 }
 
