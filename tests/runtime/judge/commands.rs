@@ -12,7 +12,7 @@ use super::bots::{Bot, Key};
 use super::facts::{Facts, effect_in};
 use super::once::excuse;
 use super::record::{Record, What};
-use super::{Promise, Rules, Verdict};
+use super::{Buried, Promise, Rules, Verdict};
 
 /// A command that somebody ran.
 #[derive(Debug, Default)]
@@ -134,11 +134,22 @@ impl Run {
     }
 }
 
-pub(super) fn judge(record: &Record, facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
+pub(super) fn judge(
+    record: &Record,
+    facts: &Facts,
+    rules: &Rules,
+    buried: &[Buried],
+    verdict: &mut Verdict,
+) {
     let (runs, counters) = (runs(record, verdict), Counters::of(facts));
     for run in runs.values() {
         verdict.commands_owned += usize::from(run.is_acked);
         verdict.commands_answered += usize::from(!run.shown.is_empty());
+        // A command, or its job's result.
+        let is_its = |buried: &Buried| buried.name.split('/').nth(1) == Some(&run.envelope);
+        if buried.iter().any(is_its) {
+            continue;
+        }
         answered(run, facts, rules, verdict);
         match run.command.as_str() {
             "/greeted" => counted(run, &counters, verdict),
