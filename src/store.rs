@@ -23,6 +23,7 @@
 //! | `sent` | an effect is done | effect name | | its turn / its number | | channel and ts of what it posted |
 //! | `dead` | a delivery or effect was given up and kept | its name | key or lane | its row, or its turn / number | its JSON | error, what it was |
 //! | `attempt` | a delivery of an earlier run is about to run again | | | its row | | |
+//! | `survived` | that attempt failed, and the process lived on | | | its row | | |
 //! | `exhume` | a dead letter leaves | | | the entry that buried it | | |
 //! | `requeue` | an effect that was given up is to be done after all | effect name | | the entry that buried it | | app, team, effect |
 //!

@@ -3,5 +3,6 @@ mod machine;
 mod shell;
 
 pub use shell::{
-    AttemptWanted, HandlerLost, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace,
+    AttemptSurvived, AttemptWanted, HandlerLost, HandlerShell, OnRecord, Routed, TurnEnded,
+    TurnResult, Workplace,
 };

@@ -55,7 +55,8 @@ struct Sum {
     rows: BTreeMap<u64, Entry>,
     settled: BTreeSet<u64>,
     released: BTreeSet<u64>,
-    attempts: BTreeMap<u64, u32>,
+    /// Attempts that are on record, less those that the process survived.
+    attempts: BTreeMap<u64, i64>,
     exhumed: BTreeSet<u64>,
     effects: BTreeMap<(u64, u32), (String, TurnExtra, Effect)>,
     ended: BTreeSet<(u64, u32)>,
@@ -80,6 +81,11 @@ impl Sum {
             "attempt" => {
                 if let Some(row) = entry.refers {
                     *self.attempts.entry(row).or_default() += 1;
+                }
+            }
+            "survived" => {
+                if let Some(row) = entry.refers {
+                    *self.attempts.entry(row).or_default() -= 1;
                 }
             }
             "turn" => self.add_turn(entry)?,

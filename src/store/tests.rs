@@ -188,6 +188,28 @@ fn unfinished_rows_waiting_effects_states_and_marks_come_back() {
 }
 
 #[test]
+fn rule_7_attempts_that_the_process_survived_do_not_count() {
+    let folder = Folder::new();
+    let (opened, _) = folder.open();
+    let row = opened.put(vec![row("Ev1")]);
+    opened.store.close();
+    let (attempt, survived) = (Record::Attempt { row }, Record::Survived { row });
+    // Each in a run of its own: the first is counted on, the second takes back what was counted before.
+    for (records, counted) in [
+        (vec![attempt.clone()], 1),
+        (vec![attempt.clone(), survived.clone(), attempt.clone()], 2),
+        (vec![survived], 1),
+    ] {
+        let (opened, _) = folder.open();
+        opened.put(records);
+        opened.store.close();
+        let (opened, recovered) = folder.open();
+        assert_eq!(recovered.rows[0].attempts, counted);
+        opened.store.close();
+    }
+}
+
+#[test]
 fn a_state_that_is_not_folded_yet_is_read_from_memory() {
     let folder = Folder::new();
     let (opened, _) = folder.open();

@@ -7,7 +7,7 @@ use callboard::prelude::*;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-pub(crate) use crowd::{Clerk, Tally};
+pub(crate) use crowd::{Canary, Clerk, Tally};
 
 /// What `waits` waits for: whoever comes through takes a permit with him.
 static GATE: Semaphore = Semaphore::const_new(0);

@@ -59,6 +59,16 @@ impl Default for Rules {
     }
 }
 
+/// A delivery that the program gave up because the process ended again and again while it ran: that many kills on one
+/// delivery look like poison. Only the store tells which they are.
+#[derive(Debug, Clone)]
+pub(crate) struct Buried {
+    /// The envelope's id in the store: the app's name, and the event, or the effect that sent it.
+    pub(crate) name: String,
+    /// The handler that it was for.
+    pub(crate) handler: String,
+}
+
 /// Which promise was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Promise {
@@ -125,13 +135,18 @@ impl Verdict {
 
 /// Judges a record that is complete: nothing is under way any more.
 pub(crate) fn judge(record: &Record, rules: &Rules) -> Verdict {
+    judge_without(record, rules, &[])
+}
+
+/// Judges a complete record; nothing is owed by the deliveries that were `buried`.
+pub(crate) fn judge_without(record: &Record, rules: &Rules, buried: &[Buried]) -> Verdict {
     let facts = Facts::of(record);
     let mut verdict = Verdict::default();
-    answered::judge(&facts, rules, &mut verdict);
+    answered::judge(&facts, rules, buried, &mut verdict);
     ordered::judge(&facts, &mut verdict);
     counted::judge(&facts, &mut verdict);
     once::judge(&facts, rules, &mut verdict);
-    commands::judge(record, &facts, rules, &mut verdict);
+    commands::judge(record, &facts, rules, buried, &mut verdict);
     acked::judge(record, rules, &mut verdict);
     verdict
 }

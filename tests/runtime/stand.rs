@@ -225,7 +225,13 @@ impl Stand {
     /// User number `user` of the first workspace runs a command in #general; the envelope that carries it.
     #[track_caller]
     pub(crate) fn runs(&self, user: usize, command: &str, text: &str) -> String {
-        let place = &self.places[0];
+        self.runs_in(0, user, command, text)
+    }
+
+    /// User number `user` runs a command in #general of `place`, which must be one of the first two.
+    #[track_caller]
+    pub(crate) fn runs_in(&self, place: usize, user: usize, command: &str, text: &str) -> String {
+        let place = &self.places[place];
         let user = &place.users[user];
         self.simulator
             .command(&place.team, &place.general, user, command, text)

@@ -37,6 +37,10 @@ pub struct Routed {
 }
 
 impl Item for Admitted<Routed> {
+    fn slot(&self) -> u64 {
+        self.message.delivery.slot
+    }
+
     fn is_suspect(&self) -> bool {
         self.message.delivery.is_suspect
     }
@@ -54,6 +58,17 @@ pub struct AttemptWanted {
 }
 
 impl Message for AttemptWanted {
+    type Result = ();
+}
+
+/// The attempt of a recovered delivery failed, and the process lives on.
+#[derive(Debug)]
+pub struct AttemptSurvived {
+    /// The shard's number for the delivery.
+    pub slot: u64,
+}
+
+impl Message for AttemptSurvived {
     type Result = ();
 }
 
@@ -175,6 +190,7 @@ impl HandlerShell {
                     self.workplace.inbox.send(AttemptWanted { slot });
                 }
             }
+            Output::Survived(slot) => self.workplace.inbox.send(AttemptSurvived { slot }),
             Output::AsideAfter(number, wait) => {
                 context.run_later(wait, move |shell, context| {
                     shell.step(Input::AsideDue(number), context);

@@ -42,6 +42,8 @@ pub(super) enum Input {
     AttemptWanted(u64),
     /// Somebody waits for what was submitted so far to be durable; answered by [`Output::Flushed`].
     FlushWanted,
+    /// A recovered delivery failed, and did not end the process.
+    AttemptSurvived(u64),
     /// The journal is durable up to here.
     Durable(u64),
     /// Rows were read back for a key.
@@ -278,6 +280,7 @@ impl Machine {
                 Some((last, _)) => self.flushes.push_back(*last),
                 None => out.push(Output::Flushed),
             },
+            Input::AttemptSurvived(slot) => self.record_survival(slot, out),
             Input::Recovered(rows) => self.recover(rows, out),
             Input::TurnEnded(slot, result) => self.end_turn(slot, result, out),
             Input::Durable(upto) => self.become_durable(upto, now, out),

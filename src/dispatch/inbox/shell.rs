@@ -20,7 +20,8 @@ use crate::base::limits::{
 };
 use crate::dispatch::directory::Directory;
 use crate::dispatch::handler::{
-    AttemptWanted, HandlerLost, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace,
+    AttemptSurvived, AttemptWanted, HandlerLost, HandlerShell, OnRecord, Routed, TurnEnded,
+    TurnResult, Workplace,
 };
 use crate::dispatch::internal;
 use crate::dispatch::jobs::{Finished, Jobs};
@@ -436,6 +437,14 @@ impl Handler<HandlerLost> for InboxShell {
     }
 }
 
+impl Handler<AttemptSurvived> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, survived: AttemptSurvived, context: &mut Self::Context) {
+        self.step(Input::AttemptSurvived(survived.slot), context);
+    }
+}
+
 impl Handler<Written> for InboxShell {
     type Result = ();
 
@@ -450,8 +459,9 @@ impl Handler<Recovered> for InboxShell {
     fn handle(&mut self, recovered: Recovered, context: &mut Self::Context) {
         self.machine
             .remember(self.parts.clock.now(), &recovered.marks);
-        self.take(recovered.effects, context);
+        // Rows first: a memo or job result that is only an effect yet came after those of its key that are rows.
         self.step(Input::Recovered(recovered.rows), context);
+        self.take(recovered.effects, context);
     }
 }
 

@@ -4,19 +4,28 @@ use std::collections::HashSet;
 
 use super::bots::Bot;
 use super::facts::{Facts, Greeting};
-use super::{Promise, Rules, Verdict};
+use super::{Buried, Promise, Rules, Verdict};
 
-pub(super) fn judge(facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
+pub(super) fn judge(facts: &Facts, rules: &Rules, buried: &[Buried], verdict: &mut Verdict) {
+    let buried: HashSet<(Bot, usize)> = buried.iter().flat_map(|it| facts.buried(it)).collect();
     let answered: HashSet<(Bot, usize)> = facts
         .answers
         .iter()
         .filter_map(|answer| Some((answer.key.bot, answer.to?)))
         .collect();
     verdict.answered = answered.len();
+    for (bot, at) in answered.intersection(&buried) {
+        let greeting = facts.greetings[*at].shown();
+        let text = format!("{greeting} was given up by {bot:?}, and is answered");
+        verdict.broken(Promise::AllOrNothing, text);
+    }
     for (at, greeting) in facts.greetings.iter().enumerate() {
         for &bot in rules.bots {
             if bot.is_asked_by(&greeting.text) {
                 let is_answered = answered.contains(&(bot, at));
+                if !is_answered && buried.contains(&(bot, at)) {
+                    continue;
+                }
                 by(bot, greeting, is_answered, rules, verdict);
             }
         }

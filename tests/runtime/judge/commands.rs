@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::bots::Bot;
+use super::bots::{Bot, Key};
 use super::facts::{Facts, effect_in};
 use super::once::excuse;
 use super::record::{Record, What};
-use super::{Promise, Rules, Verdict};
+use super::{Buried, Promise, Rules, Verdict};
 
 /// A command that somebody ran.
 #[derive(Debug, Default)]
@@ -38,6 +38,46 @@ struct Shown {
     user: String,
     text: String,
     via: String,
+}
+
+/// What the greeter's counters may have been, and when.
+#[derive(Debug, Default)]
+struct Counters {
+    /// By key: the entries of its answers, and what they counted.
+    answered: BTreeMap<Key, Vec<(u64, u64)>>,
+    /// By key: the first deliveries of its greetings.
+    delivered: BTreeMap<Key, Vec<u64>>,
+}
+
+impl Counters {
+    fn of(facts: &Facts) -> Self {
+        let mut counters = Self::default();
+        for answer in &facts.answers {
+            if answer.key.bot == Bot::Greeter {
+                let of_key = counters.answered.entry(answer.key.clone());
+                of_key.or_default().push((answer.n, answer.count));
+            }
+        }
+        for greeting in &facts.greetings {
+            if let (true, Some((n, _))) = (
+                Bot::Greeter.is_asked_by(&greeting.text),
+                greeting.sent.first(),
+            ) {
+                let key = Bot::Greeter.key_of(greeting);
+                counters.delivered.entry(key).or_default().push(*n);
+            }
+        }
+        counters
+    }
+
+    /// The least that was committed before entry `sent`, and the most that may have been before `shown`.
+    fn between(&self, key: &Key, sent: u64, shown: u64) -> (u64, u64) {
+        let answered = self.answered.get(key).into_iter().flatten();
+        let before = answered.filter(|(n, _)| *n < sent).map(|(_, count)| *count);
+        let delivered = self.delivered.get(key).into_iter().flatten();
+        let most = delivered.filter(|n| **n < shown).count() as u64;
+        (before.max().unwrap_or(0), most)
+    }
 }
 
 /// A post that a command led to.
@@ -94,14 +134,25 @@ impl Run {
     }
 }
 
-pub(super) fn judge(record: &Record, facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
-    let runs = runs(record, verdict);
+pub(super) fn judge(
+    record: &Record,
+    facts: &Facts,
+    rules: &Rules,
+    buried: &[Buried],
+    verdict: &mut Verdict,
+) {
+    let (runs, counters) = (runs(record, verdict), Counters::of(facts));
     for run in runs.values() {
         verdict.commands_owned += usize::from(run.is_acked);
         verdict.commands_answered += usize::from(!run.shown.is_empty());
+        // A command, or its job's result.
+        let is_its = |buried: &Buried| buried.name.split('/').nth(1) == Some(&run.envelope);
+        if buried.iter().any(is_its) {
+            continue;
+        }
         answered(run, facts, rules, verdict);
         match run.command.as_str() {
-            "/greeted" => counted(run, facts, verdict),
+            "/greeted" => counted(run, &counters, verdict),
             "/report" => reported(run, facts, rules, verdict),
             _ => {}
         }
@@ -231,7 +282,7 @@ fn answered(run: &Run, facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
 
 /// The answer counts every greeting that was answered before the command was sent, and none that was not delivered
 /// before the answer.
-fn counted(run: &Run, facts: &Facts, verdict: &mut Verdict) {
+fn counted(run: &Run, counters: &Counters, verdict: &mut Verdict) {
     let (Some((sent, _)), Some(shown)) = (run.sent, run.shown.first()) else {
         return;
     };
@@ -241,19 +292,7 @@ fn counted(run: &Run, facts: &Facts, verdict: &mut Verdict) {
     };
     let count: u64 = count.parse().unwrap_or(u64::MAX);
     let key = Bot::Greeter.key(&run.app, &run.team, &run.user);
-    let answers = facts.answers.iter().filter(|answer| answer.key == key);
-    let least = answers
-        .filter(|answer| answer.n < sent)
-        .map(|answer| answer.count);
-    let least = least.max().unwrap_or(0);
-    let delivered = |n: &u64| *n < shown.n;
-    let most = facts
-        .greetings
-        .iter()
-        .filter(|greeting| Bot::Greeter.is_asked_by(&greeting.text))
-        .filter(|greeting| Bot::Greeter.key_of(greeting) == key)
-        .filter(|greeting| greeting.sent.iter().map(|(n, _)| n).any(delivered))
-        .count() as u64;
+    let (least, most) = counters.between(&key, sent, shown.n);
     if !(least..=most).contains(&count) {
         let text = format!(
             "{} was answered {count}, where {least} to {most} is possible",

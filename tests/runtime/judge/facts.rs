@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use super::Buried;
 use super::bots::{Bot, Key, Words};
 use super::record::{Record, Subject, What};
 
@@ -306,6 +307,21 @@ impl Facts {
             effect,
             to,
         });
+    }
+
+    /// The answers that a buried delivery would have given; what it would have told others is never told.
+    pub(super) fn buried(&self, buried: &Buried) -> Vec<(Bot, usize)> {
+        let bot = Bot::ALL.into_iter().find(|it| it.name() == buried.handler);
+        let apps: HashSet<&String> = self.greetings.iter().map(|it| &it.app).collect();
+        let effect = format!("{}/{}#0", buried.name, buried.handler);
+        let at = |bot| apps.iter().find_map(|app| self.named_by(app, bot, &effect));
+        let Some((bot, at)) = bot.and_then(|bot| Some((bot, at(bot)?))) else {
+            return Vec::new();
+        };
+        match bot {
+            Bot::Clerk => vec![(bot, at), (Bot::Tally, at)],
+            Bot::Greeter | Bot::Tally | Bot::Canary => vec![(bot, at)],
+        }
     }
 
     /// The greeting that an effect of `bot` names: `name/EVENT/greeter#0`, over RTM

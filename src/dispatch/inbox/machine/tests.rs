@@ -256,6 +256,8 @@ fn recovered_rows_run_again_in_order_before_what_comes_and_held_ones_are_dropped
         ["row 11 a/Ev9 marked"],
         "behind them"
     );
+    let told = shard.internal("count");
+    assert!(told[0].starts_with("row 12"), "behind them: {told:?}");
 }
 
 #[test]
@@ -376,6 +378,10 @@ fn rule_7_an_attempt_of_a_recovered_delivery_is_durable_first_and_the_third_deat
                 ["Attempt { row: 3 }"]
             );
             assert_eq!(shard.durable(), ["on record greeter/a/T1/user/U1"]);
+            assert_eq!(
+                shard.step(Input::AttemptSurvived(slot)),
+                ["Survived { row: 3 }"]
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Slash commands: answers and reports.
 
 use super::super::forge::Forger;
+use super::super::{Buried, judge_without};
 use super::{KILLED, Promise, caught, caught_under, judge, verdict};
 
 #[test]
@@ -55,6 +56,21 @@ fn p1_a_report_that_is_acked_and_never_ordered_or_never_done_is_caught() {
     caught(&forger, Promise::AckedImpliesHandled, words);
     forger.reports(&run, "fish", "1.1");
     verdict(&forger).assert_kept();
+}
+
+#[test]
+fn a_jobs_result_that_three_kills_hit_is_not_owed() {
+    let mut forger = Forger::new();
+    let run = forger.runs("U1", "/report", "fish");
+    forger.shows(&run, "U1", "ack", "on its way").acks(&run, 1);
+    forger.orders(&run, "fish", 1, "1.1");
+    let buried = |envelope: &str| Buried {
+        name: format!("acme/{envelope}/report#1"),
+        handler: "report".to_owned(),
+    };
+    let judged = |buried| judge_without(&forger.record(), &KILLED, &[buried]);
+    judged(buried(&run.envelope)).assert_kept();
+    assert_eq!(judged(buried("e-404")).violations.len(), 1);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Several bots, several deliveries of one event, and what one tells the other.
 
 use super::super::forge::{Forger, Said};
+use super::super::{Buried, judge_without};
 use super::{Bot, KILLED, Promise, Rules, caught_under, judge};
 
 const CROWD: Rules = Rules {
@@ -121,6 +122,32 @@ fn p4_a_note_of_somebody_elses_greeting_is_caught() {
     said.user = "U2";
     forger.notes(&said, 1);
     caught_under(&CROWD, &forger, Promise::HandledOnce, "of another key");
+}
+
+#[test]
+fn what_three_kills_hit_is_owed_by_nobody_and_answered_by_nobody() {
+    let mut forger = Forger::new();
+    let said = owned(&mut forger, "U1", "C1");
+    forger.answers(&said, 1);
+    let buried = |name: String, handler: &str| Buried {
+        name,
+        handler: handler.to_owned(),
+    };
+    let event = format!("acme/{}", said.event);
+    let by_clerk = [buried(event.clone(), "clerk")];
+    judge_without(&forger.record(), &CROWD, &by_clerk).assert_kept();
+    let by_greeter = [buried(event.clone(), "greeter")];
+    let verdict = judge_without(&forger.record(), &CROWD, &by_greeter);
+    let broken: Vec<Promise> = verdict.violations.iter().map(|it| it.promise).collect();
+    // It is answered although it was given up, and the clerk and the tally owe theirs.
+    let lost = Promise::AckedImpliesHandled;
+    assert_eq!(broken, [Promise::AllOrNothing, lost, lost]);
+    // The tally gives up a memo of the clerk's, which noted all the same.
+    forger.notes(&said, 1);
+    let by_tally = [buried(format!("{event}/clerk#1"), "tally")];
+    judge_without(&forger.record(), &CROWD, &by_tally).assert_kept();
+    let words = "never answered by Tally";
+    caught_under(&CROWD, &forger, Promise::AckedImpliesHandled, words);
 }
 
 #[test]
