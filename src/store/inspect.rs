@@ -21,7 +21,7 @@ use crate::base::limits::{ANSWER_BYTES_MAX, ANSWER_LINES_DEFAULT, ANSWER_LINES_M
 use crate::flow::key::Key;
 
 /// How long the folder may take to catch up before a look shows what it has.
-const CATCH_UP_WITHIN: Duration = Duration::from_secs(2);
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// What can be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -430,7 +430,7 @@ fn a_disk_that_fills_up_is_seen_in_time_and_room_is_seen_again() {
         let deadline = clock.now() + crate::base::limits::FOLD_EVERY * 5;
         while store.space.is_short() != is_short {
             assert!(clock.now() < deadline, "not seen");
-            std::thread::yield_now();
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
         }
     };
     until(false);

@@ -153,6 +153,27 @@ fn place(world: &mut World, name: &str) -> Place {
     }
 }
 
+impl Drop for Stand {
+    /// A record of what went wrong is worth more than a panic's text.
+    #[expect(clippy::print_stderr, reason = "it belongs to the failure")]
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let lines: Vec<String> = self
+            .simulator
+            .record()
+            .iter()
+            .filter_map(|entry| serde_json::to_string(entry).ok())
+            .collect();
+        let name = format!("callboard-record-{}.jsonl", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        if std::fs::write(&path, lines.join("\n")).is_ok() {
+            eprintln!("the simulator's record is in {}", path.display());
+        }
+    }
+}
+
 /// Waits until `is_so`, and fails with `what` when it does not come about.
 #[track_caller]
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
