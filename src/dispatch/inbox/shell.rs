@@ -71,6 +71,17 @@ impl Message for Arrived {
     type Result = ();
 }
 
+/// Everything that was ready to run when it was sent has run.
+#[derive(Debug)]
+struct Go {
+    /// When the timer that it stands for was due; nothing: the next arrivals may come in.
+    tick: Option<Instant>,
+}
+
+impl Message for Go {
+    type Result = ();
+}
+
 #[derive(Debug)]
 struct Written(Durable);
 
@@ -141,6 +152,9 @@ pub struct InboxShell {
     calls: VecDeque<Committed>,
     jobs: Jobs,
     armed: Option<Instant>,
+    /// What came while earlier arrivals are with their actors.
+    waiting: VecDeque<Vec<Arrival>>,
+    is_arriving: bool,
 }
 
 impl std::fmt::Debug for InboxShell {
@@ -169,13 +183,19 @@ impl InboxShell {
             calls: VecDeque::new(),
             jobs: Jobs::new(Arc::clone(&parts.router)),
             armed: None,
+            waiting: VecDeque::new(),
+            is_arriving: false,
             parts,
         }
     }
 
     fn step(&mut self, input: Input, context: &mut Context<Self>) {
+        self.step_at(self.parts.clock.now(), input, context);
+    }
+
+    fn step_at(&mut self, now: Instant, input: Input, context: &mut Context<Self>) {
         let mut out = Vec::new();
-        self.machine.step(self.parts.clock.now(), input, &mut out);
+        self.machine.step(now, input, &mut out);
         self.submit(&mut out);
         for output in out {
             self.perform(output, context);
@@ -325,12 +345,33 @@ impl InboxShell {
         }
         self.armed = Some(next);
         let wait = next.saturating_duration_since(self.parts.clock.now());
-        context.run_later(wait, move |shell, context| {
+        context.run_later(wait, move |shell, _| {
+            // A newer timer may have taken its place.
             if shell.armed == Some(next) {
-                shell.armed = None;
+                shell.go_later(Some(next));
             }
-            shell.step(Input::Tick, context);
         });
+    }
+
+    /// Sends [`Go`] behind what is ready to run on this thread. A turn that only waits for its thread is not
+    /// slow: under load the handlers run before their deliveries are judged unfinished, and before more come in.
+    fn go_later(&self, tick: Option<Instant>) {
+        let inbox = self.workplace.inbox.clone();
+        actix_rt::spawn(async move { inbox.send(Go { tick }) });
+    }
+
+    fn arrive(&mut self, context: &mut Context<Self>) {
+        let arrivals = self.waiting.pop_front();
+        self.is_arriving = arrivals.is_some();
+        let Some(arrivals) = arrivals else {
+            return;
+        };
+        self.go_later(None);
+        if self.is_backed_up() {
+            self.machine.counted.shed += u64::try_from(arrivals.len()).unwrap_or(0);
+            return;
+        }
+        self.step(Input::Arrived(arrivals), context);
     }
 
     /// Whether what was committed waits for the outbox or for jobs: then nothing more is admitted.
@@ -347,11 +388,24 @@ impl Handler<Arrived> for InboxShell {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, context: &mut Self::Context) {
-        if self.is_backed_up() {
-            self.machine.counted.shed += u64::try_from(arrived.0.len()).unwrap_or(0);
-            return;
+        self.waiting.push_back(arrived.0);
+        if !self.is_arriving {
+            self.arrive(context);
         }
-        self.step(Input::Arrived(arrived.0), context);
+    }
+}
+
+impl Handler<Go> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, go: Go, context: &mut Self::Context) {
+        match go.tick {
+            Some(due) => {
+                self.armed = None;
+                self.step_at(due, Input::Tick, context);
+            }
+            None => self.arrive(context),
+        }
     }
 }
 
@@ -396,7 +450,10 @@ impl Handler<Count> for InboxShell {
     fn handle(&mut self, count: Count, _: &mut Self::Context) {
         let counts = Counts {
             counted: self.machine.counted,
-            unsettled: self.machine.unsettled() + self.calls.len() + self.jobs.len(),
+            unsettled: self.machine.unsettled()
+                + self.waiting.iter().map(Vec::len).sum::<usize>()
+                + self.calls.len()
+                + self.jobs.len(),
         };
         // Whoever asked may have stopped waiting.
         let _stopped_waiting = count.0.send(counts);
