@@ -39,10 +39,10 @@ impl Generator {
             address: String::new(),
         };
         let said = generator.answer()?;
-        generator.address = said
+        let address = said
             .strip_prefix("listening ")
-            .context("the generator's address")?
-            .to_owned();
+            .context("the generator's address")?;
+        address.clone_into(&mut generator.address);
         Ok(generator)
     }
 

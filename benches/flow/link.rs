@@ -89,7 +89,8 @@ impl Shared {
 impl Link {
     /// Says hello, and reads what comes back on a thread of its own.
     pub(crate) fn open(mut stream: TcpStream, rest: Vec<u8>) -> Result<Self> {
-        let hello = r#"{"type":"hello","num_connections":1,"connection_info":{"app_id":"A06BENCH000"}}"#;
+        let hello =
+            r#"{"type":"hello","num_connections":1,"connection_info":{"app_id":"A06BENCH000"}}"#;
         let mut frame = vec![0x81, u8::try_from(hello.len())?];
         frame.extend(hello.as_bytes());
         stream.write_all(&frame)?;

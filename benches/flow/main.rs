@@ -180,7 +180,7 @@ impl Bench {
         Ok(())
     }
 
-    fn flow(&self, count: u64, people: u64) -> Flow {
+    fn flow(count: u64, people: u64) -> Flow {
         Flow {
             count,
             window: WINDOW,
@@ -193,10 +193,12 @@ impl Bench {
     fn bare(&mut self, events: u64) -> Result<Round> {
         let thread = bare::start(self.generator.socket_url())?;
         self.generator.wait()?;
-        self.generator.flow(self.flow(events / 10 + 1, 1))?;
+        self.generator.flow(Self::flow(events / 10 + 1, 1))?;
         usage::forget_peak()?;
         let (threads, cpu) = (usage::thread_cpu()?, usage::process_cpu()?);
-        let (flowed, generator_cpu) = self.generator.flow(self.flow(events, self.options.people))?;
+        let (flowed, generator_cpu) = self
+            .generator
+            .flow(Self::flow(events, self.options.people))?;
         let round = Round {
             events,
             took: flowed.took,
@@ -228,7 +230,7 @@ impl Bench {
             usage::process_cpu()?,
             self.clock.now(),
         );
-        let (flowed, generator_cpu) = self.generator.flow(self.flow(events, people))?;
+        let (flowed, generator_cpu) = self.generator.flow(Self::flow(events, people))?;
         let threads = usage::between(&threads, &usage::thread_cpu()?);
         board::stop(running)?;
         let handled = board::turns() - turns;
@@ -256,7 +258,7 @@ impl Bench {
         let flow = Flow {
             window: u64::MAX,
             rate: RATE,
-            ..self.flow(RATE * seconds, people)
+            ..Self::flow(RATE * seconds, people)
         };
         let (flowed, _) = self.generator.flow(flow)?;
         board::stop(running)?;

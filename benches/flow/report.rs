@@ -45,9 +45,10 @@ pub(crate) fn end(kinds: &[(String, Vec<Round>)], latency: Option<Latency>) {
     );
     let bare = kinds.first().map_or(0.0, |(_, rounds)| cpu_us(rounds));
     for (name, rounds) in kinds.iter().filter(|(_, rounds)| !rounds.is_empty()) {
-        let of_bare = match bare > 0.0 {
-            true => format!("{:.2}", cpu_us(rounds) / bare),
-            false => "-".to_owned(),
+        let of_bare = if bare > 0.0 {
+            format!("{:.2}", cpu_us(rounds) / bare)
+        } else {
+            "-".to_owned()
         };
         println!(
             "{name:<30}{:>11.0}{:>7.2} us{of_bare:>9}{:>8.2} us{:>7.2} ms{:>7.2} ms{:>6.0} MB",

@@ -11,7 +11,9 @@ const TICK: Duration = Duration::from_millis(10);
 pub(crate) fn process_cpu() -> Result<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").context("reading /proc/self/stat")?;
     // The name, in parentheses, may hold spaces; utime and stime are the 12th and 13th after it.
-    let (_, rest) = stat.rsplit_once(')').context("the form of /proc/self/stat")?;
+    let (_, rest) = stat
+        .rsplit_once(')')
+        .context("the form of /proc/self/stat")?;
     let fields: Vec<u32> = rest
         .split_whitespace()
         .skip(11)
