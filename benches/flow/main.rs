@@ -100,6 +100,7 @@ fn main() -> Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter("info,actix_server=warn")
         .with_writer(std::io::stderr)
+        .with_ansi(false)
         .init();
     let folder = Folder::new()?;
     let bench = Bench {
@@ -218,12 +219,12 @@ impl Bench {
     /// One round of Callboard; the first `resident` people are woken before the clock starts.
     fn board(&mut self, path: &Path, events: u64, people: u64, resident: u64) -> Result<Round> {
         usage::forget_peak()?;
+        let turns = board::turns();
         let running = board::start(&self.generator, path, self.shards)?;
         self.generator.wait()?;
         if resident > 0 {
             self.generator.flow(each(resident))?;
         }
-        let turns = board::turns();
         let (threads, cpu, began) = (
             usage::thread_cpu()?,
             usage::process_cpu()?,
@@ -233,8 +234,9 @@ impl Bench {
         let threads = usage::between(&threads, &usage::thread_cpu()?);
         board::stop(running)?;
         let handled = board::turns() - turns;
-        if handled != events {
-            bail!("{events} events were sent, and {handled} turns ran");
+        if handled != events + resident {
+            let sent = events + resident;
+            bail!("{sent} events were sent, and {handled} turns ran");
         }
         Ok(Round {
             events,
