@@ -1,4 +1,4 @@
-//! Stopping in phases: admit nothing more, let turns and calls end, close the sockets. The threads and the store
+//! Stopping in phases: admit nothing more, ack what is open, close the sockets, let turns and calls end. The threads and the store
 //! are then stopped by who started them.
 
 use std::time::Duration;
@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::running::{Cast, Ended};
-use crate::base::limits::{CLOSE_WITHIN, DRAIN_WITHIN};
-use crate::dispatch::inbox;
+use crate::actor::port::WayBack;
+use crate::base::limits::{ANSWER_WITHIN, CLOSE_WITHIN, DRAIN_WITHIN};
+use crate::dispatch::inbox::{self, InboxShell};
 use crate::egress;
 use crate::ingress::supervisor;
 
@@ -19,6 +20,12 @@ pub(super) async fn drain(cast: &Cast) -> Ended {
     for shard in &cast.shards {
         shard.send(inbox::Stop);
     }
+    // What was taken in is acked on the sockets that brought it; then they are in Slack's way only.
+    let until = cast.clock.now() + ANSWER_WITHIN + CLOSE_WITHIN;
+    while unacked(cast).await > 0 && cast.clock.now() < until {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    cast.supervisor.send(supervisor::Stop);
     let until = cast.clock.now() + DRAIN_WITHIN;
     let left = loop {
         let left = unsettled(cast).await;
@@ -27,7 +34,6 @@ pub(super) async fn drain(cast: &Cast) -> Ended {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     };
-    cast.supervisor.send(supervisor::Stop);
     let until = cast.clock.now() + CLOSE_WITHIN + CLOSE_WITHIN / 2;
     while connections(cast).await > 0 && cast.clock.now() < until {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -39,12 +45,24 @@ pub(super) async fn drain(cast: &Cast) -> Ended {
     }
 }
 
+async fn unacked(cast: &Cast) -> usize {
+    let mut sum = 0;
+    for shard in &cast.shards {
+        sum += counts(shard).await.map_or(0, |counts| counts.unacked);
+    }
+    sum
+}
+
+async fn counts(shard: &WayBack<InboxShell>) -> Option<inbox::Counts> {
+    let (answer, answered) = oneshot::channel();
+    shard.send(inbox::Count(answer));
+    within(answered).await
+}
+
 async fn unsettled(cast: &Cast) -> usize {
     let mut sum = 0;
     for shard in &cast.shards {
-        let (answer, answered) = oneshot::channel();
-        shard.send(inbox::Count(answer));
-        sum += within(answered).await.map_or(1, |counts| counts.unsettled);
+        sum += counts(shard).await.map_or(1, |counts| counts.unsettled);
     }
     let (answer, answered) = oneshot::channel();
     cast.outbox.send(egress::Count(answer));

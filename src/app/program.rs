@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::Callboard;
 use super::running::{Ended, Running, StartError};
-use crate::base::limits::{CLOSE_WITHIN, DRAIN_WITHIN};
+use crate::base::limits::{ANSWER_WITHIN, CLOSE_WITHIN, DRAIN_WITHIN};
 use crate::bot::route::Matcher;
 use crate::ingress::{Standing, Transport};
 
@@ -21,7 +21,7 @@ const LEFT: u8 = 3;
 fn end_if_stuck() {
     let watchdog = std::thread::Builder::new().name("watchdog".into());
     let started = watchdog.spawn(|| {
-        std::thread::park_timeout(DRAIN_WITHIN + 3 * CLOSE_WITHIN);
+        std::thread::park_timeout(DRAIN_WITHIN + ANSWER_WITHIN + 5 * CLOSE_WITHIN);
         tracing::error!(
             "a thread does not end: a handler blocks it; what was taken in is in the store"
         );

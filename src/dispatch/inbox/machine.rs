@@ -259,6 +259,12 @@ impl Machine {
         self.lagging >= LAGGING_MAX
     }
 
+    /// How many envelopes wait for their ack.
+    pub(super) fn unacked(&self) -> usize {
+        let events = self.events.values();
+        events.filter(|event| !event.acks.is_empty()).count() + self.checking.len()
+    }
+
     /// How many deliveries are in memory or wait on disk, or are not durable yet.
     pub(super) fn unsettled(&self) -> usize {
         self.open.len() + self.lagging + self.in_flight.len()

@@ -82,6 +82,8 @@ pub struct Count(pub oneshot::Sender<Counts>);
 pub struct Counts {
     /// What happened so far.
     pub counted: Counted,
+    /// Envelopes whose ack is owed to Slack.
+    pub unacked: usize,
     /// Deliveries, jobs and calls that are not settled or handed over.
     pub unsettled: usize,
 }

@@ -500,6 +500,7 @@ impl Handler<Count> for InboxShell {
     fn handle(&mut self, count: Count, _: &mut Self::Context) {
         let counts = Counts {
             counted: self.machine.counted,
+            unacked: self.machine.unacked(),
             unsettled: self.machine.unsettled()
                 + self
                     .waiting
