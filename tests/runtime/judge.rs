@@ -111,6 +111,8 @@ pub(crate) struct Verdict {
     pub(crate) commands_owned: usize,
     /// Slash commands that were answered.
     pub(crate) commands_answered: usize,
+    /// Acks that came after their deadline.
+    pub(crate) late_acks: usize,
     /// Posts made twice because a kill fell between Slack's receipt and our note.
     pub(crate) doubled_by_kills: usize,
 }

@@ -1,8 +1,14 @@
 //! Bots of other scopes than the greeter, for events with several handlers, memos, and poison.
 
-use callboard::prelude::*;
+use std::time::Duration;
 
-use super::{go_wrong, take_time};
+use callboard::prelude::*;
+use tokio::time::sleep;
+
+use super::go_wrong;
+
+/// How long poison takes.
+const POISON_AFTER: Duration = Duration::from_millis(400);
 
 /// Numbers the greetings of each channel, and tells the tally of the workspace.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -89,8 +95,9 @@ impl On<Message> for Canary {
     async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
         self.sang += 1;
         turn.say(format!("Canary <@{}> sang {}", message.user, self.sang));
-        take_time(&message.text).await?;
         if message.text.contains("poison") {
+            // Not before the delivery is stored: what is not ours yet is delivered again.
+            sleep(POISON_AFTER).await;
             std::process::abort();
         }
         Ok(())

@@ -28,8 +28,7 @@ const HOST: &str = "crash::mix::the_mix_answers_in_a_process_of_its_own_and_stop
 /// Every bot of the mix, and kills.
 pub(super) const RULES: Rules = Rules {
     bots: &[Bot::Greeter, Bot::Clerk, Bot::Tally, Bot::Canary],
-    are_kills_declared: true,
-    ..Rules::GREETER
+    ..super::RULES
 };
 
 /// One life of the mix.

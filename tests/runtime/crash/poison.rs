@@ -12,6 +12,9 @@ use crate::judge::{Bot, Record, Rules, judge};
 use crate::sentinel;
 use crate::stand::Stand;
 
+/// What others write meanwhile.
+const GREETINGS: usize = 100;
+
 const RULES: Rules = Rules {
     given_up: &[(Bot::Canary, "poison")],
     ..mix::RULES
@@ -39,12 +42,12 @@ fn rule_7_poison_is_a_dead_letter_after_the_third_death_and_everything_else_goes
     let mut program = mix::start(&stand);
     stand.says(0, 0, "canary");
     stand.says(0, 1, "hello canary");
-    // Its other bots handle it; the canary takes its time, so that it is ours when the process dies.
-    stand.says(0, 0, "hello canary, here is poison naps=400");
+    // Its other bots handle it.
+    stand.says(0, 0, "hello canary, here is poison");
     stand.says(0, 0, "canary");
     let user = stand.places[0].users[0].clone();
     let second_song = format!("Canary <@{user}> sang 2");
-    let (clock, mut deaths) = (Clock::system(), 0);
+    let (clock, mut deaths, mut written) = (Clock::system(), 0, 0);
     let begun = clock.now();
     while !stand.posts().contains(&second_song) {
         assert!(clock.now() - begun < 3 * LIFE_WITHIN, "{}", program.told());
@@ -52,7 +55,10 @@ fn rule_7_poison_is_a_dead_letter_after_the_third_death_and_everything_else_goes
             deaths += u32::from(is_owned(&mut stand));
             program = mix::start(&stand);
         }
-        somebody_greets(&stand, &mut rng, "hello");
+        if written < GREETINGS {
+            somebody_greets(&stand, &mut rng, "hello");
+            written += 1;
+        }
         std::thread::park_timeout(Duration::from_millis(10));
     }
     assert_eq!(deaths, POISON_DEATHS_MAX, "{}", program.told());

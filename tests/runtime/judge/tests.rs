@@ -247,7 +247,9 @@ fn p8_acks_of_the_unknown_repeated_ones_and_late_ones_are_caught() {
         are_late_acks_declared: true,
         ..Rules::default()
     };
-    judge(&forger.record(), &rules).assert_kept();
+    let verdict = judge(&forger.record(), &rules);
+    verdict.assert_kept();
+    assert_eq!(verdict.late_acks, 1);
 
     let mut forger = Forger::new();
     forger.entry(json!({"what": "frame_ignored", "socket": 1, "why": "unknown_envelope_id"}));
