@@ -146,6 +146,11 @@ impl InboxShell {
         for output in out {
             self.perform(output, context);
         }
+        self.pass_on(context);
+    }
+
+    /// Hands on what waits for room elsewhere, as far as there is some, and sets the alarm.
+    fn pass_on(&mut self, context: &mut Context<Self>) {
         self.parts.outbox.put(&mut self.calls);
         self.start_reads(context);
         self.workplace
@@ -462,6 +467,7 @@ impl Handler<Recovered> for InboxShell {
         // Rows first: a memo or job result that is only an effect yet came after those of its key that are rows.
         self.step(Input::Recovered(recovered.rows), context);
         self.take(recovered.effects, context);
+        self.pass_on(context);
     }
 }
 
