@@ -22,6 +22,10 @@
 //! *ack* is from before the generator's write to the ack's arrival: at full speed mostly the window's own queue, so
 //! the latency that means something is measured at 5,000 events a second, on a resident store.
 //!
+//! To compare two versions, keep both programs (`--no-run` says where they are) and run them in turn, several times:
+//! on a machine that does other work the same program was seen to need half as much again a minute later, and both
+//! `CPU` and *of bare* move with it. One round under a profiler is no measurement.
+//!
 //! What the numbers are not: TLS (the socket is plain), the network, several machines, or work in the handler. One
 //! socket carries everything, so the thread of connections is the narrowest place. Threads by name are read when the
 //! last ack has come, before the stop.
