@@ -164,7 +164,7 @@ impl Machine {
                 error: "no handler has a route for it".to_owned(),
                 app,
                 team,
-                lane: arrival.envelope.subject.name.clone(),
+                lane: arrival.envelope.subject.name.to_string(),
                 effect: Box::new(effect),
             }
         } else {
