@@ -5,9 +5,7 @@ pub mod tls;
 
 use std::time::Duration;
 
-use super::limits::{
-    CALL_WITHIN, CLOSE_WITHIN, CONNECT_WITHIN, DIAL_WITHIN, TLS_HANDSHAKE_WITHIN,
-};
+use super::limits::{CALL_WITHIN, CLOSE_WITHIN, CONNECT_WITHIN, DIAL_WITHIN, TLS_HANDSHAKE_WITHIN};
 use header::Header;
 use proxy::{Exceptions, Proxy};
 use tls::Tls;
