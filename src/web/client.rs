@@ -130,7 +130,14 @@ impl Client {
         let method = method_name(request.method);
         let is_url = request.method.starts_with("http");
         let incoming = match &self.way {
-            Way::Http(http) => over_http(http, &request, &method).await?,
+            Way::Http(http) => {
+                // awc's own limit ends with the answer's head.
+                let within = http.link.network().within.call;
+                match tokio::time::timeout(within, over_http(http, &request, &method)).await {
+                    Ok(incoming) => incoming?,
+                    Err(_) => return Err(unanswered(&method, dial::late(within))),
+                }
+            }
             Way::Wire(wire) => {
                 let sent = wire.send(Outgoing::of(&request)).await;
                 sent.map_err(|why| unanswered(&method, why))?

@@ -27,7 +27,7 @@ use tunnel::Tunnel;
 /// What goes through a socket.
 pub use actix_http::ws::{CloseCode, CloseReason, Message};
 pub use codec::{Fault, Frame};
-pub(super) use failure::told;
+pub(super) use failure::{late, told};
 
 /// How Slack is reached, ready for dialling: made once, shared by every client of the process.
 pub struct Link {

@@ -1,5 +1,7 @@
 //! Why nothing came of a call or a socket, in words that say what to do.
 
+use std::time::Duration;
+
 use awc::error::{ConnectError, SendRequestError, WsClientError};
 use rustls::{AlertDescription, CertificateError};
 
@@ -8,9 +10,7 @@ use crate::base::network::Within;
 /// Why a call has no answer. Holds no URL.
 pub(crate) fn told(error: &SendRequestError, within: Within) -> String {
     match error {
-        SendRequestError::Timeout => {
-            format!("no answer within {} s", within.call.as_secs_f32())
-        }
+        SendRequestError::Timeout => late(within.call),
         SendRequestError::Connect(ConnectError::Timeout) => format!(
             "no TLS handshake within {} s",
             within.tls_handshake.as_secs_f32()
@@ -27,6 +27,11 @@ pub(crate) fn told(error: &SendRequestError, within: Within) -> String {
         }
         error => error.to_string(),
     }
+}
+
+/// A call took longer than `within`.
+pub(crate) fn late(within: Duration) -> String {
+    format!("no answer within {} s", within.as_secs_f32())
 }
 
 /// Why a socket was not opened. Holds no URL.

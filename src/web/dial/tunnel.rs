@@ -219,6 +219,16 @@ fn status(head: &[u8]) -> Option<u16> {
 mod tests {
     use super::*;
 
+    #[actix_rt::test]
+    async fn small_frames_are_not_held_back() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let link = Arc::new(Link::new(crate::base::network::Network::default()));
+        let target: Uri = format!("http://{address}/").parse().unwrap();
+        let connected = Tunnel::new(link).connect(ConnectInfo::new(target)).await;
+        assert!(connected.unwrap().io_ref().nodelay().unwrap());
+    }
+
     #[test]
     fn a_proxy_is_asked_with_its_credentials() {
         let proxy = Proxy::parse("http://ann:secret@proxy:1").unwrap();
