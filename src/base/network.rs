@@ -5,7 +5,9 @@ pub mod tls;
 
 use std::time::Duration;
 
-use super::limits::{CALL_WITHIN, CLOSE_WITHIN, CONNECT_WITHIN, DIAL_WITHIN, TLS_HANDSHAKE_WITHIN};
+use super::limits::{
+    CALL_WITHIN, CLOSE_WITHIN, CONNECT_WITHIN, DIAL_WITHIN, PING_EVERY, TLS_HANDSHAKE_WITHIN,
+};
 use header::Header;
 use proxy::{Exceptions, Proxy};
 use tls::Tls;
@@ -30,6 +32,8 @@ pub struct Network {
     pub socket_headers: Vec<Header>,
     /// How long things may take.
     pub within: Within,
+    /// How often a quiet socket is pinged.
+    pub ping_every: Duration,
     /// What is logged of what passes.
     pub trace: Trace,
 }
@@ -80,12 +84,19 @@ impl Default for Network {
             headers: Vec::new(),
             socket_headers: Vec::new(),
             within: Within::default(),
+            ping_every: PING_EVERY,
             trace: Trace::default(),
         }
     }
 }
 
 impl Network {
+    /// How long nothing at all may come from a socket before it is replaced: four times the wait between two pings,
+    /// as the Python clients have it.
+    pub fn silence_max(&self) -> Duration {
+        4 * self.ping_every
+    }
+
     /// The proxy through which `host` is reached, if it is not reached directly.
     pub fn proxy_to(&self, host: &str, port: u16) -> Option<&Proxy> {
         self.proxy

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::base::clock::{Clock, Instant};
-use crate::base::limits::{PING_EVERY, SILENCE_MAX, SOCKET_BATCH_MAX};
+use crate::base::limits::{SILENCE_MAX, SOCKET_BATCH_MAX};
 use crate::base::secret::redacted;
 use crate::flow::ack::Released;
 use crate::flow::gate::{Gate, Permit};
@@ -60,8 +60,9 @@ impl<T: Fn(News)> Pump<T> {
         let mut batch: Vec<Bytes> = Vec::new();
         let mut heard = self.clock.now();
         let mut pinged = heard;
+        let (ping_every, silence_max) = (self.socket.ping_every(), self.socket.silence_max());
         loop {
-            let wake = (heard.max(pinged) + PING_EVERY).min(heard + SILENCE_MAX);
+            let wake = (heard.max(pinged) + ping_every).min(heard + silence_max);
             let step = tokio::select! {
                 biased;
                 Some(released) = self.acks.recv() => self.ack(released).await,
@@ -153,7 +154,7 @@ impl<T: Fn(News)> Pump<T> {
 
     async fn ping(&mut self, heard: Instant) -> Result<(), End> {
         let silent = self.clock.now().saturating_duration_since(heard);
-        if silent >= SILENCE_MAX {
+        if silent >= self.socket.silence_max() {
             return Err(End(format!("silent for {} s", silent.as_secs())));
         }
         self.send(Message::Ping(Bytes::from_static(b"callboard")))

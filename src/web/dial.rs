@@ -100,6 +100,8 @@ impl Link {
                 Ok(Socket {
                     framed: framed.into_map_codec(|codec| Codec::new(codec, sent_bytes_max, trace)),
                     close_within: within.close,
+                    ping_every: self.network.ping_every,
+                    silence_max: self.network.silence_max(),
                 })
             }
             Ok(Err(error)) => Err(failure::told_of_socket(&error, within)),
@@ -132,6 +134,8 @@ fn tls(chosen: &Tls) -> ClientConfig {
 pub struct Socket {
     framed: actix_codec::Framed<BoxedSocket, Codec>,
     close_within: Duration,
+    ping_every: Duration,
+    silence_max: Duration,
 }
 
 impl std::fmt::Debug for Socket {
@@ -144,6 +148,16 @@ impl Socket {
     /// How long its closing handshake may take.
     pub fn close_within(&self) -> Duration {
         self.close_within
+    }
+
+    /// How often it is to be pinged while it is quiet.
+    pub fn ping_every(&self) -> Duration {
+        self.ping_every
+    }
+
+    /// How long nothing at all may come from it.
+    pub fn silence_max(&self) -> Duration {
+        self.silence_max
     }
 }
 

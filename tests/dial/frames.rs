@@ -39,9 +39,18 @@ fn played(first: impl Fn(&mut Peer) + Send + Sync + 'static) -> (Slack, Receiver
 /// The runtime's answer to a socket of `first`, without its own pings; it must have opened another socket after it.
 #[track_caller]
 fn answer(first: impl Fn(&mut Peer) + Send + Sync + 'static) -> Vec<Frame> {
+    let frames = answer_with("", first).into_iter();
+    frames
+        .filter(|frame| !matches!(frame, Frame::Ping(_)))
+        .collect()
+}
+
+/// The same, with the pings, where `network` is configured.
+#[track_caller]
+fn answer_with(network: &str, first: impl Fn(&mut Peer) + Send + Sync + 'static) -> Vec<Frame> {
     let (slack, heard) = played(first);
     let folder = Folder::new();
-    let running = run(&folder, &slack.base_url(), "", &[]);
+    let running = run(&folder, &slack.base_url(), network, &[]);
     let (mut frames, mut is_back) = (None, false);
     while frames.is_none() || !is_back {
         match heard
@@ -53,10 +62,7 @@ fn answer(first: impl Fn(&mut Peer) + Send + Sync + 'static) -> Vec<Frame> {
         }
     }
     running.stop();
-    let frames = frames.into_iter().flatten();
-    frames
-        .filter(|frame| !matches!(frame, Frame::Ping(_)))
-        .collect()
+    frames.unwrap_or_default()
 }
 
 /// The answer to these bytes.
@@ -181,6 +187,21 @@ fn a_connection_that_is_half_closed_or_cut_in_a_frame_is_replaced() {
         peer.half_close();
     });
     assert_eq!(cut, []);
+}
+
+#[test]
+fn a_socket_is_pinged_as_configured_and_replaced_after_four_times_that() {
+    let clock = Clock::system();
+    let begun = clock.now();
+    let sent = answer_with("ping_every_seconds = 0.2", |_| {});
+    let took = clock.now() - begun;
+    let pings = sent.iter().filter(|frame| matches!(frame, Frame::Ping(_)));
+    assert!((2..=4).contains(&pings.count()), "{sent:?}");
+    assert!(took >= Duration::from_millis(800), "{took:?}");
+    assert!(
+        took < Duration::from_secs(15),
+        "the default is 20 s: {took:?}"
+    );
 }
 
 #[test]

@@ -55,7 +55,7 @@ impl fmt::Debug for Proxy {
         f.debug_struct("Proxy")
             .field("url", &self.to_string())
             .field("has_credentials", &self.authorization.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) const KEYS: &[&str] = &[
     "dial_within_seconds",
     "call_within_seconds",
     "close_within_seconds",
+    "ping_every_seconds",
     "trace_frames",
     "trace_pings",
 ];
@@ -50,9 +51,11 @@ impl Reader<'_> {
     pub(super) fn network(&mut self, table: &dyn TableLike, at: &Place) -> Network {
         let mut network = Network::default();
         let no_proxy = self.no_proxy(table, at);
-        if let Some(proxy) = self.proxy(table, at) {
-            network.proxy = proxy;
-            network.no_proxy = no_proxy.unwrap_or_else(|| self.no_proxy_variable());
+        if table.contains_key("proxy") {
+            network.proxy = self.proxy(table, at);
+            if network.proxy.is_some() {
+                network.no_proxy = no_proxy.unwrap_or_else(|| self.no_proxy_variable());
+            }
         } else {
             self.proxy_variables(&mut network, no_proxy);
         }
@@ -69,6 +72,7 @@ impl Reader<'_> {
             ("dial_within_seconds", &mut within.dial),
             ("call_within_seconds", &mut within.call),
             ("close_within_seconds", &mut within.close),
+            ("ping_every_seconds", &mut network.ping_every),
         ] {
             if let Some(time) = self.seconds(table, at, key) {
                 *within = time;
@@ -106,11 +110,11 @@ impl Reader<'_> {
             .find_map(|name| Some((*name, environment::set(self.environment, name)?)))
     }
 
-    /// Nothing where the file leaves it to the environment; `Some(None)` where there shall be no proxy.
-    fn proxy(&mut self, table: &dyn TableLike, at: &Place) -> Option<Option<Proxy>> {
+    /// The proxy that the file names, if it does not say that there shall be none.
+    fn proxy(&mut self, table: &dyn TableLike, at: &Place) -> Option<Proxy> {
         let (place, text) = self.text(table, at, "proxy", PROXY)?;
         if text == "none" {
-            return Some(None);
+            return None;
         }
         let read = self.referred(&text).and_then(|(text, is_reference)| {
             if text.contains('@') && !is_reference {
@@ -121,7 +125,7 @@ impl Reader<'_> {
             }
             Proxy::parse(&text).map_err(|unfit| Problem::new(unfit.to_string(), PROXY))
         });
-        self.kept(&place, read).map(Some)
+        self.kept(&place, read)
     }
 
     fn no_proxy(&mut self, table: &dyn TableLike, at: &Place) -> Option<Exceptions> {
@@ -143,7 +147,10 @@ impl Reader<'_> {
     fn tls(&mut self, table: &dyn TableLike, at: &Place) -> Option<Tls> {
         let mut tls = Tls::default();
         if let Some((place, pem)) = self.pem(table, at, "roots_file") {
-            let trusting = tls.clone().trusting(pem.as_bytes()).map_err(unusable);
+            let trusting = tls
+                .clone()
+                .trusting(pem.as_bytes())
+                .map_err(|error| unusable(&error));
             tls = self.kept(&place, trusting)?;
         }
         let (certificate, key) = ("client_certificate_file", "client_key_file");
@@ -167,7 +174,7 @@ impl Reader<'_> {
             Err(Unusable::NoCertificate | Unusable::Certificate(_)) => chain_place,
             Err(Unusable::NoKey | Unusable::Pair(_)) | Ok(_) => key_place,
         };
-        self.kept(&place, presenting.map_err(unusable))
+        self.kept(&place, presenting.map_err(|error| unusable(&error)))
     }
 
     /// What is in the file that `key` names.
@@ -267,7 +274,7 @@ impl Reader<'_> {
     }
 }
 
-fn unusable(error: Unusable) -> Problem {
+fn unusable(error: &Unusable) -> Problem {
     Problem::new(
         format!("names a file that {error}"),
         "PEM files, as OpenSSL and most authorities write them",

@@ -12,6 +12,7 @@ use actix_tls::connect::{
     ConnectError, ConnectInfo, Connection, Connector, ConnectorService, Resolver,
 };
 use awc::http::Uri;
+use awc::http::uri::InvalidUri;
 use futures_util::future::LocalBoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -114,8 +115,7 @@ impl Tunnel {
         let address: Uri = proxy
             .to_string()
             .parse()
-            .map_err(|_| ConnectError::InvalidInput)
-            .or_else(|_| Err(unreachable("its host is no host".to_owned())))?;
+            .map_err(|error: InvalidUri| unreachable(error.to_string()))?;
         let connected = self.tcp.call(ConnectInfo::new(address)).await;
         let (mut stream, _) = connected
             .map_err(|error| unreachable(reason(&error)))?

@@ -68,9 +68,9 @@ fn fragments_are_put_together_with_control_frames_between_them() {
         frame(0x01, "gr".as_bytes()),
         frame(0x89, b"ping"),
         // The sharp s is torn in two.
-        frame(0x00, &[b'\xc3']),
+        frame(0x00, b"\xc3"),
         frame(0x8a, b""),
-        frame(0x80, &[b'\x9f', b'e']),
+        frame(0x80, b"\x9fe"),
         frame(0x81, b"next"),
         frame(0x02, b"a"),
         frame(0x80, b"b"),
