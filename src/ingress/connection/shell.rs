@@ -225,11 +225,6 @@ impl ConnectionShell {
         let mut arrivals: Vec<Vec<Arrival>> =
             self.parts.shards.iter().map(|_| Vec::new()).collect();
         for frame in frames {
-            // Checked once here: nothing behind looks at every byte.
-            if std::str::from_utf8(&frame).is_err() {
-                tracing::warn!(connection = %self.parts.line.name, "a frame that is not UTF-8; it is left alone");
-                continue;
-            }
             match self.parts.line.transport {
                 Transport::SocketMode { .. } => {
                     self.socket_mode_frame(generation, &frame, &mut arrivals, context);

@@ -237,10 +237,16 @@ fn checked(text: Bytes) -> Result<Frame, Fault> {
     }
 }
 
-/// What the beginning of `source` announces, if that much is there.
+/// What the beginning of `source` announces, if that much is there. Nothing of a frame that is refused for its first
+/// two bytes anyway: which fault is found must not depend on how the network cuts the bytes.
 fn announced(source: &[u8]) -> Option<Announced> {
     let (first, rest) = source.split_first()?;
     let (second, rest) = rest.split_first()?;
+    let is_known = matches!(first & 0x7f, 0..=2 | 8..=10);
+    let is_masked = second & 0x80 != 0;
+    if !is_known || is_masked {
+        return None;
+    }
     let bytes = match second & 0x7f {
         126 => u64::from(u16::from_be_bytes(*rest.first_chunk()?)),
         127 => u64::from_be_bytes(*rest.first_chunk()?),

@@ -145,6 +145,9 @@ fn what_breaks_the_protocol_is_refused_with_its_code() {
     for opcode in [0x83, 0x84, 0x87, 0x8b, 0x8f] {
         refused(&frame(opcode, b""), Protocol, "opcode");
     }
+    // What is wrong with it first is what is told.
+    let long = [&[0x83, 127][..], &u64::MAX.to_be_bytes()].concat();
+    refused(&long, Protocol, "opcode");
     for reserved in [0xc1, 0xa1, 0x91] {
         refused(&frame(reserved, b"x"), Protocol, "reserved bits");
     }
