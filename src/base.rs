@@ -5,6 +5,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod limits;
+pub mod map;
 pub mod network;
 pub mod rng;
 pub mod secret;
