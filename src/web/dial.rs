@@ -69,7 +69,8 @@ impl Link {
             // The tunnel's own limit comes first, and says more.
             .timeout(within.connect + Duration::from_secs(1))
             .handshake_timeout(within.tls_handshake)
-            .limit(256);
+            // Sockets count here for as long as they are open. What is asked at once is bounded by who asks.
+            .limit(0);
         ClientBuilder::new()
             .connector(connector)
             .disable_redirects()
