@@ -4,6 +4,8 @@
 mod drain;
 mod offline;
 mod running;
+#[cfg(test)]
+mod simulation;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

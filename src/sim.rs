@@ -26,6 +26,14 @@ mod theatre;
 mod ticket;
 mod world;
 
+/// What the simulation of the runtime plays in virtual time: Slack's logic without its server.
+#[cfg(test)]
+pub(crate) mod inside {
+    pub(crate) use super::api::{Args, Body, Call};
+    pub(crate) use super::book::Terms;
+    pub(crate) use super::machine::{Machine, Out, Setup};
+}
+
 pub use fault::Fault;
 pub use record::{By, Entry, SocketId, Subject, Via, What};
 pub use simulator::{Options, Refused, Simulator, start};

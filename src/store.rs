@@ -31,6 +31,8 @@ mod folder;
 mod journal;
 mod reader;
 mod record;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod state;
 mod unfolded;
 mod writer;

@@ -10,7 +10,7 @@ use crate::slack::id::EnvelopeId;
 
 /// A frame, as far as the connection needs it.
 #[derive(Debug)]
-pub(super) enum Read {
+pub(crate) enum Read {
     /// The socket is usable.
     Hello(Hello),
     /// Slack asks to leave; its reason.
@@ -47,7 +47,7 @@ struct Frame<'a> {
 }
 
 /// Reads a text frame.
-pub(super) fn read(frame: &Bytes) -> Read {
+pub(crate) fn read(frame: &Bytes) -> Read {
     let head: Frame<'_> = match serde_json::from_slice(frame) {
         Ok(head) => head,
         Err(error) => return Read::Unreadable(error.to_string()),

@@ -19,9 +19,10 @@ use crate::slack::id::Ts;
 /// A stored state: the version of its shape, and its JSON.
 pub type StoredState = Option<(u32, Bytes)>;
 
-type Answer<T> = oneshot::Sender<Result<T, Error>>;
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
-enum Ask {
+/// A question, and where its answer goes.
+pub(crate) enum Ask {
     State(Key, Answer<StoredState>),
     Rows(Vec<u64>, Answer<Vec<(u64, Envelope)>>),
     Posted(EffectName, Answer<Option<Ts>>),
@@ -43,6 +44,12 @@ impl std::fmt::Debug for Ask {
 }
 
 impl Reader {
+    /// A reader whose questions somebody else answers.
+    #[cfg(test)]
+    pub(super) fn asking(asks: mpsc::Sender<Ask>) -> Self {
+        Self { asks }
+    }
+
     /// The newest state of a key: submitted, else folded.
     ///
     /// # Errors
@@ -116,6 +123,14 @@ pub(super) fn start(
     Ok((Reader { asks }, thread))
 }
 
+/// A row as the envelope it was.
+pub(super) fn envelope_of(seq: u64, head: &str, payload: Bytes) -> Result<Envelope, Error> {
+    let head: RowHead = serde_json::from_str(head)
+        .map_err(|error| Error::Damaged(format!("row {seq}: {error}")))?;
+    head.envelope(payload)
+        .map_err(|error| Error::Damaged(format!("row {seq}: {error}")))
+}
+
 struct Files {
     folder: PathBuf,
     state: StateReader,
@@ -154,12 +169,7 @@ impl Files {
         let mut found = Vec::with_capacity(seqs.len());
         for &seq in seqs {
             if let Some((head, payload)) = self.row(seq)? {
-                let head: RowHead = serde_json::from_str(&head)
-                    .map_err(|error| Error::Damaged(format!("row {seq}: {error}")))?;
-                let envelope = head
-                    .envelope(payload)
-                    .map_err(|error| Error::Damaged(format!("row {seq}: {error}")))?;
-                found.push((seq, envelope));
+                found.push((seq, envelope_of(seq, &head, payload)?));
             }
         }
         Ok(found)

@@ -37,6 +37,9 @@ pub struct Queue {
     machine: Mutex<Machine>,
     wake: Condvar,
     submitters: Mutex<Vec<Tell>>,
+    /// Wakes the simulation's writer, which is a task.
+    #[cfg(test)]
+    pub(super) submitted: tokio::sync::Notify,
 }
 
 impl std::fmt::Debug for Queue {
@@ -51,6 +54,8 @@ impl Queue {
             machine: Mutex::new(Machine::new(next_seq)),
             wake: Condvar::new(),
             submitters: Mutex::default(),
+            #[cfg(test)]
+            submitted: tokio::sync::Notify::new(),
         }
     }
 
@@ -69,6 +74,8 @@ impl Queue {
         let (first, was_empty) = self.lock().submit(submissions);
         if was_empty {
             self.wake.notify_one();
+            #[cfg(test)]
+            self.submitted.notify_one();
         }
         first
     }
@@ -102,6 +109,15 @@ impl Queue {
                         .unwrap_or_else(PoisonError::into_inner);
                 }
             }
+        }
+    }
+
+    /// Everything that waits now.
+    #[cfg(test)]
+    pub(super) fn try_take(&self) -> Option<Batch> {
+        match self.lock().next() {
+            Next::Write(batch) => Some(batch),
+            Next::Wait | Next::End => None,
         }
     }
 

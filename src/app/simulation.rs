@@ -1,0 +1,189 @@
+//! The whole runtime in virtual time: real dispatch, store logic, handlers and outbox on one thread under a paused
+//! clock, against the simulated Slack's logic, with faults that a seed decides. The process dies at any step, many
+//! times; what was durable is there when it comes back.
+//!
+//! `cargo test --lib simulation` plays a fixed set of seeds. A seed that fails names itself, and
+//! `CALLBOARD_SEED=n cargo test --lib simulation::one_seed -- --nocapture` plays it again, step by step, and tells.
+//! `CALLBOARD_SEEDS=10000 cargo test --lib simulation::many_seeds` is the long form.
+//!
+//! What is not in here: threads, real sockets and files (the end-to-end and crash tests have them), and the
+//! connections' own logic of reconnecting.
+mod bots;
+mod checker;
+mod life;
+mod outside;
+mod plan;
+
+use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use life::{Ending, live};
+use outside::Outside;
+
+use crate::base::rng::Rng;
+use crate::bot::activation::Registration;
+use crate::config::{Environment, SystemEnvironment};
+use crate::dispatch::router::Router;
+use crate::sim::Entry;
+
+/// The seeds that every run of the tests plays.
+const SEEDS: std::ops::Range<u64> = 0..150;
+
+/// Lives after which a world that does not come to rest is given up.
+const LIVES_MAX: usize = 120;
+
+/// Violations of one seed that are told.
+const SHOWN_MAX: usize = 8;
+
+/// Seeds that fail before no more are played.
+const FAILED_MAX: usize = 5;
+
+thread_local! {
+    static SEED: Cell<Option<u64>> = const { Cell::new(None) };
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// Slack's record of the last world.
+    static RECORD: RefCell<Vec<Arc<Entry>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Says something to whoever watches, also when the test's output is kept back.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").ok();
+}
+
+fn command(seed: u64) -> String {
+    format!("CALLBOARD_SEED={seed} cargo test --lib simulation::one_seed -- --nocapture")
+}
+
+/// Panics that are asked for are silent; any other is a violation, even where it is caught, and some end the
+/// whole process: so it is said at once how to see it again.
+fn mind_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let Some(seed) = SEED.get() else {
+                return usual(info);
+            };
+            let text = info.to_string();
+            if !text.contains(bots::ASKED_TO_PANIC) {
+                say(&format!(
+                    "seed {seed} panics: {text}\nagain: {}",
+                    command(seed)
+                ));
+                PANICS.with_borrow_mut(|panics| panics.push(text));
+            }
+        }));
+    });
+}
+
+/// Plays one seed; what was violated.
+fn play(seed: u64, is_told: bool) -> Vec<String> {
+    mind_panics();
+    SEED.set(Some(seed));
+    PANICS.with_borrow_mut(Vec::clear);
+    Rng::seed_this_thread(seed);
+    let outside = Outside::new(seed, is_told);
+    bots::watch(&outside);
+    let handlers = vec![
+        Registration::of::<bots::Greeter>(),
+        Registration::of::<bots::Scribe>(),
+        Registration::of::<bots::Sider>(),
+        Registration::of::<bots::Tally>(),
+    ];
+    let router = Arc::new(Router::new(handlers).unwrap());
+    outside.with(|world| {
+        let plan = world.plan.clone();
+        world.tell(|| format!("{plan:?}"));
+    });
+    for _ in 0..outside.with(|world| world.plan.lives) {
+        let ending = outside.with(|world| match world.rng.below(5) {
+            0 => Ending::Stop(Duration::from_millis(world.rng.below(8000))),
+            1 => Ending::Steps(world.rng.below(20)),
+            2 | 3 => Ending::Steps(world.rng.below(200)),
+            _ => Ending::Steps(world.rng.below(1000)),
+        });
+        live(&outside, &router, ending);
+    }
+    outside.with(|world| world.plan.calm());
+    while !live(&outside, &router, Ending::Rest) {
+        let is_over = outside.with(|world| {
+            let is_endless = world.lives.len() > LIVES_MAX;
+            if is_endless {
+                world.violate("it does not come to rest".to_owned());
+            }
+            // People go home, so that what is left comes to its end.
+            (world.plan.acts, world.plan.burst) = (0, 0);
+            !world.violations.is_empty()
+        });
+        if is_over {
+            break;
+        }
+    }
+    outside.with(checker::check);
+    RECORD.set(outside.with(|world| world.slack.record_since(0)));
+    SEED.set(None);
+    let panics = PANICS.take();
+    outside.with(|world| {
+        let panics = panics.into_iter().map(|text| format!("panicked: {text}"));
+        panics.chain(world.violations.iter().cloned()).collect()
+    })
+}
+
+/// Plays seeds until their end; the first few that fail are told.
+fn play_all(seeds: impl Iterator<Item = u64>) {
+    let mut failed = Vec::new();
+    for seed in seeds {
+        if SystemEnvironment.get("CALLBOARD_TELL").is_some() {
+            say(&format!("seed {seed}"));
+        }
+        let violations = play(seed, false);
+        if !violations.is_empty() {
+            let shown = violations.len().min(SHOWN_MAX);
+            let text = violations[..shown].join("\n");
+            failed.push(format!("seed {seed}:\n{text}\nagain: {}", command(seed)));
+        }
+        if failed.len() >= FAILED_MAX {
+            break;
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+}
+
+fn number_in(variable: &str) -> Option<u64> {
+    SystemEnvironment.get(variable)?.trim().parse().ok()
+}
+
+/// Every promise holds in every one of these worlds, whatever their seeds do to the process.
+#[test]
+fn many_seeds() {
+    let from = number_in("CALLBOARD_SEED").unwrap_or_default();
+    let seeds = number_in("CALLBOARD_SEEDS").map_or(SEEDS, |count| from..from + count);
+    play_all(seeds);
+}
+
+/// The world of `CALLBOARD_SEED`, told step by step; without it the first.
+#[test]
+fn one_seed() {
+    let seed = number_in("CALLBOARD_SEED");
+    if SystemEnvironment.get("CALLBOARD_LOG").is_some() {
+        super::init_logging(&SystemEnvironment);
+    }
+    let violations = play(seed.unwrap_or_default(), seed.is_some());
+    assert!(violations.is_empty(), "{}", violations.join("\n"));
+}
+
+/// The same seed plays the same world: else a failing one could not be seen again.
+#[test]
+fn a_seed_repeats_itself() {
+    let record = |seed| {
+        play(seed, false);
+        RECORD.take()
+    };
+    for seed in [3, 7, 11] {
+        let first = record(seed);
+        assert!(first.len() > 10, "something happens");
+        assert_eq!(first, record(seed), "seed {seed}");
+    }
+}
