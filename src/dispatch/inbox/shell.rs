@@ -445,8 +445,9 @@ impl Handler<Recovered> for InboxShell {
     fn handle(&mut self, recovered: Recovered, context: &mut Self::Context) {
         self.machine
             .remember(self.parts.clock.now(), &recovered.marks);
-        self.take(recovered.effects, context);
+        // Deliveries before effects: a memo that is still to be delivered comes behind what its key has stored.
         self.step(Input::Recovered(recovered.rows), context);
+        self.take(recovered.effects, context);
     }
 }
 

@@ -255,6 +255,11 @@ fn recovered_rows_run_again_in_order_before_what_comes_and_held_ones_are_dropped
         ["row 11 a/Ev9 marked"],
         "behind them"
     );
+    let told = shard.internal("count");
+    assert!(
+        told[0].starts_with("row") && told.len() == 2,
+        "a memo of before, behind them too: {told:?}"
+    );
 }
 
 #[test]
