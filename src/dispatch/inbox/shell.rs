@@ -211,6 +211,11 @@ impl InboxShell {
         for output in out {
             self.perform(output, context);
         }
+        self.pass_on(context);
+    }
+
+    /// Hands on what waits for room elsewhere, as far as there is some, and sets the alarm.
+    fn pass_on(&mut self, context: &mut Context<Self>) {
         self.parts.outbox.put(&mut self.calls);
         self.start_reads(context);
         self.workplace
@@ -448,6 +453,7 @@ impl Handler<Recovered> for InboxShell {
         // Deliveries before effects: a memo that is still to be delivered comes behind what its key has stored.
         self.step(Input::Recovered(recovered.rows), context);
         self.take(recovered.effects, context);
+        self.pass_on(context);
     }
 }
 
