@@ -143,6 +143,8 @@ impl Row {
 #[derive(Debug, Default)]
 struct Resident {
     in_mailbox: usize,
+    /// The newest delivery that was not stored at once: its row must come before those of later ones.
+    fresh: Option<u64>,
     lagging: VecDeque<u64>,
     is_reading: bool,
 }

@@ -192,14 +192,19 @@ impl Machine {
     ) -> Option<u64> {
         let Target { key, route, policy } = target;
         let is_new = !self.residents.contains_key(&key);
+        let slot = self.number();
         let resident = self.residents.entry(key.clone()).or_default();
         if resident.in_mailbox >= KEY_MAILBOX_MAX || !resident.lagging.is_empty() {
             self.lag(event, envelope, key, out);
             return None;
         }
         let is_busy = resident.in_mailbox > 0;
+        // What will not be committed at once is stored at once; an answer's row always is.
+        let is_stored_at_once = is_new || is_busy || envelope.kind.is_answered();
         resident.in_mailbox += 1;
-        let slot = self.number();
+        if !is_stored_at_once {
+            resident.fresh = Some(slot);
+        }
         self.open.insert(
             slot,
             Open {
@@ -227,8 +232,7 @@ impl Machine {
             is_suspect: false,
         };
         out.push(Output::Deliver(delivery, route, policy));
-        // What will not be committed at once is stored at once; an answer's row always is.
-        if is_new || is_busy || envelope.kind.is_answered() {
+        if is_stored_at_once {
             self.store_row(slot, out);
         } else {
             self.fresh.push_back((now + UNFINISHED_AFTER, slot));
@@ -236,8 +240,17 @@ impl Machine {
         Some(slot)
     }
 
-    /// Makes the delivery an unfinished row, so that its ack need not wait for its turn.
+    /// Makes the delivery an unfinished row, so that its ack need not wait for its turn. Rows are in the order of
+    /// admission, which is what a recovery knows of it: one that was not stored at once is stored first.
     pub(super) fn store_row(&mut self, slot: u64, out: &mut Vec<Output>) {
+        let resident = self
+            .open
+            .get(&slot)
+            .and_then(|open| self.residents.get_mut(&open.key));
+        let earlier = resident.and_then(|resident| resident.fresh.take());
+        if let Some(earlier) = earlier.filter(|earlier| *earlier != slot) {
+            self.store_row(earlier, out);
+        }
         let Some(open) = self.open.get_mut(&slot) else {
             return;
         };
