@@ -58,6 +58,21 @@ pub(crate) struct Line {
     pub(crate) extra: String,
 }
 
+impl Pending {
+    /// Its entries, for whoever watches.
+    pub(crate) fn told(&self) -> Vec<String> {
+        let told = |entry: &Entry| {
+            let name = entry.name.as_deref().unwrap_or_default();
+            let refers = entry
+                .refers
+                .map(|row| format!(" of {row}"))
+                .unwrap_or_default();
+            format!("{} {} {name}{refers}", entry.seq, entry.kind)
+        };
+        self.0.entries.iter().map(told).collect()
+    }
+}
+
 /// The next batch, once something waits.
 pub(crate) async fn next_batch(queue: &Queue) -> Pending {
     loop {

@@ -9,6 +9,7 @@ use super::bots::number;
 use super::outside::{Arrived, World};
 use crate::flow::key::Key;
 use crate::sim::{Entry, Via, What};
+use crate::slack::id::ChannelId;
 use crate::store::simulated::Line;
 
 /// How a delivery ended.
@@ -149,7 +150,7 @@ fn states(world: &World, journal: &Journal) -> Vec<String> {
         let Some(state) = &turn.body else { continue };
         let (n, before) = (count_in(state), counts.entry(&turn.key).or_default());
         // A command that only asks counts nothing, but may be the first to write the state down.
-        let is_quiet = !turn.extra.contains("effects") && n == *before;
+        let is_quiet = !turn.extra.contains("chat.postMessage") && n == *before;
         if n != *before + 1 && !is_quiet {
             found.push(format!(
                 "P3: {}: after {before} comes {n}, entry {}",
@@ -260,21 +261,35 @@ fn effect_of(metadata: Option<&Value>) -> Option<&str> {
     metadata?["event_payload"]["effect"].as_str()
 }
 
+/// Messages of a channel that are looked through for a post of before; a post that more than these have buried
+/// meanwhile is made again.
+const LOOKED_THROUGH: u64 = 100;
+
 /// P1 and P4: every effect of a commit is done, posts exactly once; and nothing is posted that no commit wanted.
 fn effects(journal: &Journal, record: &[Entry]) -> Vec<String> {
     let mut found = Vec::new();
     let mut posts: BTreeMap<String, (u32, String)> = BTreeMap::new();
+    let mut said: HashMap<&ChannelId, u64> = HashMap::new();
+    let mut found_at: HashMap<String, u64> = HashMap::new();
     let (mut edits, mut reactions) = (0, 0);
     for entry in record {
-        let What::Call {
-            method,
-            ok: true,
-            args,
-            metadata,
-            ..
-        } = &entry.what
-        else {
-            continue;
+        let (method, args, metadata) = match &entry.what {
+            What::Call {
+                method,
+                ok: true,
+                args,
+                metadata,
+                ..
+            } => (method, args, metadata),
+            What::Posted {
+                channel,
+                thread_ts: None,
+                ..
+            } => {
+                *said.entry(channel).or_default() += 1;
+                continue;
+            }
+            _ => continue,
         };
         match method.as_str() {
             "chat.postMessage" => {
@@ -283,7 +298,13 @@ fn effects(journal: &Journal, record: &[Entry]) -> Vec<String> {
                     continue;
                 };
                 let text = args["text"].as_str().unwrap_or_default().to_owned();
-                posts.entry(name.to_owned()).or_insert((0, text)).0 += 1;
+                let channel = ChannelId::new(args["channel"].as_str().unwrap_or_default());
+                let at = said.get(&channel).copied().unwrap_or_default();
+                let before = found_at.insert(name.to_owned(), at);
+                let is_buried = before.is_some_and(|before| at - before >= LOOKED_THROUGH);
+                if !is_buried || args.contains_key("thread_ts") {
+                    posts.entry(name.to_owned()).or_insert((0, text)).0 += 1;
+                }
             }
             "chat.update" => edits += 1,
             "reactions.add" => reactions += 1,
@@ -462,9 +483,10 @@ fn deadlines(world: &World, record: &[Entry]) -> Vec<String> {
                 let from = sent[&(envelope_id.as_str(), *attempt)];
                 let until = from + 3_000_000;
                 // An orderly stop leaves un-acked what comes during it.
-                let is_alive = world.lives.iter().any(|life| {
-                    life.from_us <= from && until < life.to_us && life.end != "stopped"
-                });
+                let is_alive = world
+                    .lives
+                    .iter()
+                    .any(|life| life.from_us <= from && until < life.to_us.min(life.stops_us));
                 let is_cut = world.losses_us.iter().any(|at| (from..=until).contains(at));
                 if is_alive && !is_cut {
                     found.push(format!(

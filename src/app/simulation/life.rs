@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::outside::{Outside, Owed};
+use super::outside::{Outside, Owed, World};
 use crate::actor::port::WayBack;
 use crate::app::running::hand_out;
 use crate::base::clock::Clock;
@@ -195,8 +195,12 @@ impl Stage {
                 }
                 let now_ms = world.now_ms();
                 world.disk.append(&batch, now_ms);
-                let upto = world.disk.len();
-                world.tell(|| format!("durable up to {upto}"));
+                let lines = if world.is_told {
+                    batch.told()
+                } else {
+                    Vec::new()
+                };
+                world.tell(|| format!("durable: {}", lines.join(", ")));
                 world.goes_on("after a batch is written")
             });
             if !is_told {
@@ -435,6 +439,7 @@ impl Stage {
 
     /// The orderly stop of `drain`: nothing more is admitted, and what was taken in comes to its end in time.
     async fn stop(&self) -> bool {
+        self.outside.with(World::stop);
         for shard in &self.shards {
             shard.send(inbox::Stop);
         }

@@ -69,6 +69,8 @@ pub(super) struct Owed {
 pub(super) struct Lived {
     pub(super) from_us: u64,
     pub(super) to_us: u64,
+    /// From here on nothing more was admitted: it was stopping.
+    pub(super) stops_us: u64,
     /// The first entry that it could write.
     pub(super) first_seq: u64,
     pub(super) end: &'static str,
@@ -215,6 +217,7 @@ impl World {
         self.lives.push(Lived {
             from_us: self.base_us,
             to_us: u64::MAX,
+            stops_us: u64::MAX,
             first_seq: self.disk.len() + 1,
             end: "",
         });
@@ -246,6 +249,13 @@ impl World {
             self.slack.take_outs();
         }
         self.base_us = until;
+    }
+
+    /// From now on nothing more is admitted.
+    pub(super) fn stop(&mut self) {
+        let now_us = self.now_us();
+        self.tell(|| "stops".to_owned());
+        self.lives.last_mut().unwrap().stops_us = now_us;
     }
 
     /// This life, from 0.
