@@ -26,6 +26,11 @@ mod theatre;
 mod ticket;
 mod world;
 
+pub use fault::Fault;
+pub use record::{By, Entry, SocketId, Subject, Via, What};
+pub use simulator::{Options, Refused, Simulator, start};
+pub use world::{Transport, Unknown, World};
+
 /// What the simulation of the runtime plays in virtual time: Slack's logic without its server.
 #[cfg(test)]
 pub(crate) mod inside {
@@ -33,8 +38,3 @@ pub(crate) mod inside {
     pub(crate) use super::book::Terms;
     pub(crate) use super::machine::{Machine, Out, Setup};
 }
-
-pub use fault::Fault;
-pub use record::{By, Entry, SocketId, Subject, Via, What};
-pub use simulator::{Options, Refused, Simulator, start};
-pub use world::{Transport, Unknown, World};

@@ -20,7 +20,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use life::{Ending, live};
-use outside::Outside;
+use outside::{Outside, Sabotage};
 
 use crate::base::rng::Rng;
 use crate::bot::activation::Registration;
@@ -29,7 +29,7 @@ use crate::dispatch::router::Router;
 use crate::sim::Entry;
 
 /// The seeds that every run of the tests plays.
-const SEEDS: std::ops::Range<u64> = 0..150;
+const SEEDS: std::ops::Range<u64> = 0..40;
 
 /// Lives after which a world that does not come to rest is given up.
 const LIVES_MAX: usize = 120;
@@ -80,11 +80,16 @@ fn mind_panics() {
 
 /// Plays one seed; what was violated.
 fn play(seed: u64, is_told: bool) -> Vec<String> {
+    play_with(seed, is_told, None)
+}
+
+fn play_with(seed: u64, is_told: bool, sabotage: Option<Sabotage>) -> Vec<String> {
     mind_panics();
     SEED.set(Some(seed));
     PANICS.with_borrow_mut(Vec::clear);
     Rng::seed_this_thread(seed);
     let outside = Outside::new(seed, is_told);
+    outside.with(|world| world.sabotage = sabotage);
     bots::watch(&outside);
     let handlers = vec![
         Registration::of::<bots::Greeter>(),
@@ -185,5 +190,23 @@ fn a_seed_repeats_itself() {
         let first = record(seed);
         assert!(first.len() > 10, "something happens");
         assert_eq!(first, record(seed), "seed {seed}");
+    }
+}
+
+/// A store that breaks a promise is caught: else the silence of the checker would mean nothing.
+#[test]
+fn what_is_broken_on_purpose_is_seen() {
+    for (sabotage, promise) in [
+        (Sabotage::Batches, "P1: "),
+        (Sabotage::Marks, "P4: "),
+        (Sabotage::States, "P3: "),
+        (Sabotage::Rows, "P2: "),
+        (Sabotage::Haste, "P1: "),
+    ] {
+        let is_seen = (0..40).any(|seed| {
+            let violations = play_with(seed, false, Some(sabotage));
+            violations.iter().any(|text| text.starts_with(promise))
+        });
+        assert!(is_seen, "{sabotage:?}: no {promise}");
     }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Disk {
     journal: Vec<Entry>,
     marks: Vec<MarkBatch>,
     owned: HashSet<(String, String)>,
+    committed: HashSet<String>,
     released: HashSet<u64>,
     marked: HashSet<Mark>,
 }
@@ -59,6 +60,11 @@ pub(crate) struct Line {
 }
 
 impl Pending {
+    /// Loses the marks: what a broken writer would do.
+    pub(crate) fn lose_marks(&mut self) {
+        self.0.marks.clear();
+    }
+
     /// Its entries, for whoever watches.
     pub(crate) fn told(&self) -> Vec<String> {
         let told = |entry: &Entry| {
@@ -83,6 +89,17 @@ pub(crate) async fn next_batch(queue: &Queue) -> Pending {
     }
 }
 
+/// Answers a question for a state as if there were none: what a broken reader would do. Others come back.
+pub(crate) fn forget_state(ask: Asked) -> Option<Asked> {
+    match ask {
+        Ask::State(_, answer) => {
+            drop(answer.send(Ok(None)));
+            None
+        }
+        other => Some(other),
+    }
+}
+
 /// Tells the submitters of a batch that it is durable.
 pub(crate) fn tell(queue: &Queue, pending: &Pending) {
     queue.tell(&pending.0.submitters, pending.0.durable);
@@ -99,6 +116,7 @@ impl Disk {
             journal: Vec::new(),
             marks: Vec::new(),
             owned: HashSet::new(),
+            committed: HashSet::new(),
             released: HashSet::new(),
             marked: HashSet::new(),
         }
@@ -140,6 +158,7 @@ impl Disk {
                     self.owned.insert((name.to_owned(), handler(&entry.key)));
                 }
                 "turn" => {
+                    self.committed.insert(name.to_owned());
                     if let Some((name, handler)) = name.rsplit_once('/') {
                         self.owned.insert((name.to_owned(), handler.to_owned()));
                     }
@@ -163,6 +182,11 @@ impl Disk {
     pub(crate) fn owns(&self, envelope: &str, handler: &str) -> bool {
         self.owned
             .contains(&(envelope.to_owned(), handler.to_owned()))
+    }
+
+    /// Whether a turn is durable, by its delivery's name.
+    pub(crate) fn has_turn(&self, delivery: &str) -> bool {
+        self.committed.contains(delivery)
     }
 
     /// Whether the ack of a held answer may go: it is committed, given up, or its release is durable.

@@ -73,7 +73,7 @@ async fn suffer(text: &str, who: &'static str, turn: &Turn) -> Result<()> {
     Ok(())
 }
 
-/// Counts per user.
+/// Counts per user, in the order of the messages.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Greeter {
     n: u32,
@@ -264,4 +264,11 @@ impl On<Received<Note>> for Tally {
         turn.say(format!("by=tally n={} of={}", self.n, note.memo.of));
         Ok(())
     }
+}
+
+#[test]
+fn numbers_are_found_behind_their_words() {
+    assert_eq!(number("#12 hello naps=30 ", "naps="), Some(30));
+    assert_eq!(number("#12 hello", "#"), Some(12));
+    assert_eq!(number("hello", "#"), None);
 }

@@ -1,15 +1,16 @@
 //! The checker: what must be true of a world that came to rest, from Slack's record and from the journal, by
 //! algorithms of its own.
+mod answers;
+mod effects;
+mod order;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::bots::number;
-use super::outside::{Arrived, World};
+use super::outside::World;
 use crate::flow::key::Key;
-use crate::sim::{Entry, Via, What};
-use crate::slack::id::ChannelId;
+use crate::sim::{Entry, What};
 use crate::store::simulated::Line;
 
 /// How a delivery ended.
@@ -43,11 +44,11 @@ pub(super) fn check(world: &mut World) {
     let mut found = std::mem::take(&mut journal.violations);
     found.extend(states(world, &journal));
     found.extend(owned(world, &journal, &record));
-    found.extend(effects(&journal, &record));
-    found.extend(lanes(&journal, &record));
-    found.extend(order(world, &journal));
-    found.extend(deadlines(world, &record));
-    found.extend(answers(&journal, &record));
+    found.extend(effects::done(&journal, &record));
+    found.extend(effects::in_order(&journal, &record));
+    found.extend(order::kept(world, &journal));
+    found.extend(answers::in_time(world, &record));
+    found.extend(answers::given(&journal, &record));
     for text in found {
         world.violate(text);
     }
@@ -84,13 +85,13 @@ impl Journal {
                     }
                     journal.row_names.insert(line.seq, name);
                 }
-                "turn" => journal.settle(line, split(&line.name), None),
+                "turn" => journal.settle(line, &split(&line.name), None),
                 "dead" if line.extra.contains(r#""head":{"delivery""#) => {
                     let extra: Value = serde_json::from_str(&line.extra).unwrap();
                     let error = extra["error"].as_str().unwrap().to_owned();
                     journal.settle(
                         line,
-                        (line.name.clone(), handler_of(&line.key)),
+                        &(line.name.clone(), handler_of(&line.key)),
                         Some(error),
                     );
                 }
@@ -99,8 +100,9 @@ impl Journal {
                     line.name, line.extra
                 )),
                 "drop" => {
-                    let name = journal.row_names[&line.refers.unwrap()].clone();
-                    journal.settle(line, name, Some("dropped".to_owned()));
+                    let row = line.refers.and_then(|row| journal.row_names.get(&row));
+                    let Some(name) = row.cloned() else { continue };
+                    journal.settle(line, &name, Some("dropped".to_owned()));
                 }
                 _ => {}
             }
@@ -109,7 +111,7 @@ impl Journal {
         journal
     }
 
-    fn settle(&mut self, line: &Line, name: (String, String), error: Option<String>) {
+    fn settle(&mut self, line: &Line, name: &(String, String), error: Option<String>) {
         let settled = Settled {
             seq: line.seq,
             key: line.key.clone(),
@@ -121,7 +123,7 @@ impl Journal {
                 first.seq, line.seq
             ));
         }
-        if let (Some(row), Some(refers)) = (self.rows.get(&name), line.refers)
+        if let (Some(row), Some(refers)) = (self.rows.get(name), line.refers)
             && *row != refers
         {
             self.violations.push(format!(
@@ -240,319 +242,4 @@ fn owned(world: &World, journal: &Journal, record: &[Entry]) -> Vec<String> {
         }
     }
     found
-}
-
-/// What each committed turn wanted done, by the effect's name.
-fn wanted(journal: &Journal) -> BTreeMap<String, ((u64, usize), Value, String)> {
-    let mut wanted = BTreeMap::new();
-    for turn in journal.turns() {
-        let extra: Value = serde_json::from_str(&turn.extra).unwrap();
-        let effects = extra["effects"].as_array().cloned().unwrap_or_default();
-        for (n, effect) in effects.into_iter().enumerate() {
-            let lane = format!("{}/{}", extra["app"], extra["team"]);
-            wanted.insert(format!("{}#{n}", turn.name), ((turn.seq, n), effect, lane));
-        }
-    }
-    wanted
-}
-
-/// The effect's name in a post's metadata.
-fn effect_of(metadata: Option<&Value>) -> Option<&str> {
-    metadata?["event_payload"]["effect"].as_str()
-}
-
-/// Messages of a channel that are looked through for a post of before; a post that more than these have buried
-/// meanwhile is made again.
-const LOOKED_THROUGH: u64 = 100;
-
-/// P1 and P4: every effect of a commit is done, posts exactly once; and nothing is posted that no commit wanted.
-fn effects(journal: &Journal, record: &[Entry]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut posts: BTreeMap<String, (u32, String)> = BTreeMap::new();
-    let mut said: HashMap<&ChannelId, u64> = HashMap::new();
-    let mut found_at: HashMap<String, u64> = HashMap::new();
-    let (mut edits, mut reactions) = (0, 0);
-    for entry in record {
-        let (method, args, metadata) = match &entry.what {
-            What::Call {
-                method,
-                ok: true,
-                args,
-                metadata,
-                ..
-            } => (method, args, metadata),
-            What::Posted {
-                channel,
-                thread_ts: None,
-                ..
-            } => {
-                *said.entry(channel).or_default() += 1;
-                continue;
-            }
-            _ => continue,
-        };
-        match method.as_str() {
-            "chat.postMessage" => {
-                let Some(name) = effect_of(metadata.as_ref()) else {
-                    found.push(format!("P4: entry {} posts, and names no effect", entry.n));
-                    continue;
-                };
-                let text = args["text"].as_str().unwrap_or_default().to_owned();
-                let channel = ChannelId::new(args["channel"].as_str().unwrap_or_default());
-                let at = said.get(&channel).copied().unwrap_or_default();
-                let before = found_at.insert(name.to_owned(), at);
-                let is_buried = before.is_some_and(|before| at - before >= LOOKED_THROUGH);
-                if !is_buried || args.contains_key("thread_ts") {
-                    posts.entry(name.to_owned()).or_insert((0, text)).0 += 1;
-                }
-            }
-            "chat.update" => edits += 1,
-            "reactions.add" => reactions += 1,
-            _ => {}
-        }
-    }
-    let wanted = wanted(journal);
-    let (mut edits_wanted, mut reactions_wanted) = (0, 0);
-    for (name, (_, effect, _)) in &wanted {
-        match effect["call"]["method"].as_str() {
-            Some("chat.postMessage") => {
-                let text = effect["call"]["args"]["text"].as_str().unwrap_or_default();
-                match posts.get(name) {
-                    Some((1, posted)) if posted == text => {}
-                    other => {
-                        found.push(format!("P4: {name} wants {text:?} posted once: {other:?}"))
-                    }
-                }
-            }
-            Some("chat.update") => edits_wanted += 1,
-            Some("reactions.add") => reactions_wanted += 1,
-            Some(_) => {}
-            None => {
-                // A memo or a job: its delivery is settled, by exactly one handler.
-                let handlers = ["greeter", "tally"];
-                let is_settled = |handler: &&str| {
-                    journal
-                        .settled
-                        .contains_key(&(name.clone(), (*handler).to_owned()))
-                };
-                if handlers
-                    .iter()
-                    .filter(|handler| is_settled(handler))
-                    .count()
-                    != 1
-                {
-                    found.push(format!(
-                        "P1: {name} is not settled by one handler: {effect}"
-                    ));
-                }
-            }
-        }
-    }
-    for name in posts.keys().filter(|name| !wanted.contains_key(*name)) {
-        found.push(format!("P3: {name} is posted, and no commit wanted it"));
-    }
-    if edits < edits_wanted || reactions < reactions_wanted {
-        found.push(format!(
-            "P1: {edits} of {edits_wanted} edits and {reactions} of {reactions_wanted} reactions"
-        ));
-    }
-    found
-}
-
-/// The calls of a lane leave in the order of their commits.
-fn lanes(journal: &Journal, record: &[Entry]) -> Vec<String> {
-    let wanted = wanted(journal);
-    let mut newest: BTreeMap<String, ((u64, usize), String)> = BTreeMap::new();
-    let mut found = Vec::new();
-    for entry in record {
-        let What::Call {
-            ok: true,
-            args,
-            metadata,
-            ..
-        } = &entry.what
-        else {
-            continue;
-        };
-        let Some(name) = effect_of(metadata.as_ref()) else {
-            continue;
-        };
-        let Some((at, _, lane)) = wanted.get(name) else {
-            continue;
-        };
-        let lane = format!("{lane}/{}", args["channel"]);
-        if let Some((before, first)) = newest.insert(lane.clone(), (*at, name.to_owned()))
-            && before > *at
-        {
-            found.push(format!("P2: in lane {lane} {first} left before {name}"));
-        }
-    }
-    found
-}
-
-/// P2: the deliveries of a key are settled in the order in which they were admitted.
-fn order(world: &World, journal: &Journal) -> Vec<String> {
-    let mut found = Vec::new();
-    // By key: when it was admitted (its place), when it was settled.
-    let mut keys: BTreeMap<&str, Vec<((u32, usize), u64, String)>> = BTreeMap::new();
-    let life_of = |seq: u64| {
-        let lives = world
-            .lives
-            .iter()
-            .filter(|life| life.first_seq <= seq)
-            .count();
-        u32::try_from(lives).unwrap() - 1
-    };
-    let mut first: HashMap<(u32, &str), usize> = HashMap::new();
-    let mut asked: BTreeSet<&str> = BTreeSet::new();
-    for (place, Arrived { life, id, is_retry }) in world.arrivals.iter().enumerate() {
-        first.entry((*life, id)).or_insert(place);
-        if *is_retry && world.plan.is_long {
-            // The disk is asked about it, and others pass meanwhile.
-            asked.insert(id);
-        }
-    }
-    for ((id, handler), settled) in &journal.settled {
-        if handler == "sider" || settled.key.is_empty() || asked.contains(id.as_str()) {
-            continue;
-        }
-        let row = journal.rows.get(&(id.clone(), handler.clone()));
-        let admitted = life_of(row.copied().unwrap_or(settled.seq));
-        if let Some(place) = first.get(&(admitted, id)) {
-            let entry = ((admitted, *place), settled.seq, id.clone());
-            keys.entry(&settled.key).or_default().push(entry);
-        }
-    }
-    for (key, mut deliveries) in keys {
-        deliveries.sort();
-        for pair in deliveries.windows(2) {
-            if pair[0].1 > pair[1].1 {
-                found.push(format!(
-                    "P2: {key}: {:?} came before {:?}, and was settled after it",
-                    pair[0], pair[1]
-                ));
-            }
-        }
-    }
-    // The same from the rows alone, which memos and results have too.
-    let mut newest: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    let mut by_row: Vec<(u64, &Settled)> = journal
-        .rows
-        .iter()
-        .filter_map(|(name, row)| {
-            Some((
-                *row,
-                journal.settled.get(name).filter(|_| name.1 != "sider")?,
-            ))
-        })
-        .filter(|(_, settled)| !settled.key.is_empty())
-        .collect();
-    by_row.sort_by_key(|(row, _)| *row);
-    for (row, settled) in by_row {
-        if let Some((before, seq)) = newest.insert(&settled.key, (row, settled.seq))
-            && seq > settled.seq
-        {
-            found.push(format!(
-                "P2: {}: row {before} was settled after row {row}",
-                settled.key
-            ));
-        }
-    }
-    found
-}
-
-/// P8: while the process lives and its sockets hold, no deadline is missed, and no command fails.
-fn deadlines(world: &World, record: &[Entry]) -> Vec<String> {
-    let mut sent: HashMap<(&str, u32), u64> = HashMap::new();
-    let mut found = Vec::new();
-    for entry in record {
-        match &entry.what {
-            What::EnvelopeSent {
-                envelope_id,
-                attempt,
-                ..
-            } => {
-                sent.insert((envelope_id, *attempt), entry.at_us);
-            }
-            What::DeadlineMissed {
-                envelope_id,
-                attempt,
-                subject,
-                ..
-            } => {
-                let from = sent[&(envelope_id.as_str(), *attempt)];
-                let until = from + 3_000_000;
-                // An orderly stop leaves un-acked what comes during it.
-                let is_alive = world
-                    .lives
-                    .iter()
-                    .any(|life| life.from_us <= from && until < life.to_us.min(life.stops_us));
-                let is_cut = world.losses_us.iter().any(|at| (from..=until).contains(at));
-                if is_alive && !is_cut {
-                    found.push(format!(
-                        "P8: {envelope_id}, attempt {attempt}, was not acked in time: {:?}",
-                        subject.text
-                    ));
-                }
-            }
-            _ => {}
-        }
-    }
-    found
-}
-
-/// P8: whose command was acked without its answer gets it later, once it is there.
-fn answers(journal: &Journal, record: &[Entry]) -> Vec<String> {
-    let mut commands: BTreeMap<&str, (&str, bool, bool)> = BTreeMap::new();
-    for entry in record {
-        match &entry.what {
-            What::CommandRun {
-                envelope_id, text, ..
-            } => {
-                commands.insert(envelope_id, (text, false, false));
-            }
-            What::Ack {
-                envelope_id,
-                is_late: false,
-                ..
-            } => {
-                if let Some(command) = commands.get_mut(envelope_id.as_str()) {
-                    command.1 = true;
-                }
-            }
-            What::EphemeralShown {
-                envelope_id,
-                via: Via::Ack | Via::ResponseUrl,
-                ..
-            } => {
-                if let Some(command) = commands.get_mut(envelope_id.as_str()) {
-                    command.2 = true;
-                }
-            }
-            _ => {}
-        }
-    }
-    // Who is given up is a dead letter; so far nobody tells the person.
-    let is_given_up = |id: &str| {
-        let mut given_up = journal
-            .settled
-            .iter()
-            .filter(|(_, settled)| settled.error.is_some());
-        given_up.any(|((envelope, _), _)| envelope.ends_with(id))
-    };
-    commands
-        .into_iter()
-        .filter(|(id, (_, is_acked, is_answered))| *is_acked && !*is_answered && !is_given_up(id))
-        .map(|(id, (text, ..))| {
-            format!("P8: the command {id} ({text:?}) was acked and never answered")
-        })
-        .collect()
-}
-
-/// The number of a message, for whoever looks for it.
-#[test]
-fn numbers_are_found_behind_their_words() {
-    assert_eq!(number("#12 hello naps=30 ", "naps="), Some(30));
-    assert_eq!(number("#12 hello", "#"), Some(12));
-    assert_eq!(number("hello", "#"), None);
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::outside::{Outside, Owed, World};
+use super::outside::{Outside, Owed, Sabotage, World};
 use crate::actor::port::WayBack;
 use crate::app::running::hand_out;
 use crate::base::clock::Clock;
@@ -26,9 +26,10 @@ use crate::flow::identity::{Install, Installs};
 use crate::flow::key::{AppName, Key, home_shard};
 use crate::ingress::socket_mode::{self, Read};
 use crate::sim::SocketId;
+use crate::sim::inside::Machine;
 use crate::slack::id::AppId;
-use crate::store::simulated::{self, Opened};
-use crate::store::{Queue, Unfolded};
+use crate::store::simulated::{self, Opened, Pending};
+use crate::store::{Queue, Reader, Unfolded};
 use crate::web::Api;
 
 /// How a life ends, unless it ends earlier.
@@ -99,13 +100,15 @@ pub(super) fn live(outside: &Outside, router: &Arc<Router>, ending: Ending) -> b
 
 /// Opens the store, casts the actors, hands out what was recovered, opens the sockets.
 fn begin(outside: &Outside, router: &Arc<Router>, clock: Clock) -> Stage {
-    let (opened, shards, apps) = outside.with(|world| {
+    let (opened, apps) = outside.with(|world| {
         let now_ms = world.now_ms();
-        (
-            world.disk.open(now_ms),
-            world.plan.shards,
-            world.apps.clone(),
-        )
+        let mut opened = world.disk.open(now_ms);
+        let (rows, effects) = (&mut opened.recovered.rows, opened.recovered.effects.len());
+        world.tell(|| format!("recovers {} rows and {effects} effects", rows.len()));
+        if world.sabotage == Some(Sabotage::Rows) {
+            rows.reverse();
+        }
+        (opened, world.apps.clone())
     });
     let Opened {
         queue,
@@ -114,59 +117,8 @@ fn begin(outside: &Outside, router: &Arc<Router>, clock: Clock) -> Stage {
         unfolded,
         recovered,
     } = opened;
-    outside.with(|world| {
-        let (rows, effects) = (recovered.rows.len(), recovered.effects.len());
-        world.tell(|| format!("recovers {rows} rows and {effects} effects"));
-    });
-    let (installs, directory) = (Installs::default(), Directory::default());
-    let api = Api::Wire(Arc::new(outside.clone()));
-    for (_, name) in &apps {
-        installs.expect(name);
-    }
-    let parts = egress::Parts {
-        api: api.clone(),
-        installs: installs.clone(),
-        queue: Arc::clone(&queue),
-        reader: reader.clone(),
-        clock,
-    };
-    let outbox = WayBack::new(OutboxShell::create(|context| {
-        OutboxShell::new(parts, context)
-    }));
-    let outbox_entrance = egress::Entrance::new(outbox.clone());
-    let shards: Vec<_> = (0..shards)
-        .map(|_| {
-            let parts = inbox::Parts {
-                router: Arc::clone(router),
-                installs: installs.clone(),
-                directory: directory.clone(),
-                queue: Arc::clone(&queue),
-                reader: reader.clone(),
-                unfolded: Arc::clone(&unfolded),
-                outbox: outbox_entrance.clone(),
-                api: api.clone(),
-                clock,
-            };
-            WayBack::new(InboxShell::create(|context| {
-                InboxShell::new(parts, context)
-            }))
-        })
-        .collect();
-    hand_out(recovered, &shards);
-    let entrances = shards.iter().cloned().map(inbox::Entrance::new).collect();
-    let stage = Stage {
-        outside: outside.clone(),
-        clock,
-        router: Arc::clone(router),
-        installs,
-        directory,
-        queue,
-        unfolded,
-        shards,
-        entrances,
-        outbox,
-        outbox_entrance,
-    };
+    let stage = cast(outside, router, clock, (&queue, &reader, &unfolded), &apps);
+    hand_out(recovered, &stage.shards);
     actix_rt::spawn(stage.clone().writer());
     actix_rt::spawn(stage.clone().reader(asks));
     actix_rt::spawn(stage.clone().folder());
@@ -177,33 +129,94 @@ fn begin(outside: &Outside, router: &Arc<Router>, clock: Clock) -> Stage {
     stage
 }
 
+fn cast(
+    outside: &Outside,
+    router: &Arc<Router>,
+    clock: Clock,
+    (queue, reader, unfolded): (&Arc<Queue>, &Reader, &Arc<Unfolded>),
+    apps: &[(AppId, AppName)],
+) -> Stage {
+    let (installs, directory) = (Installs::default(), Directory::default());
+    let api = Api::Wire(Arc::new(outside.clone()));
+    for (_, name) in apps {
+        installs.expect(name);
+    }
+    let parts = egress::Parts {
+        api: api.clone(),
+        installs: installs.clone(),
+        queue: Arc::clone(queue),
+        reader: reader.clone(),
+        clock,
+    };
+    let outbox = WayBack::new(OutboxShell::create(|context| {
+        OutboxShell::new(parts, context)
+    }));
+    let outbox_entrance = egress::Entrance::new(outbox.clone());
+    let shard = |_| {
+        let parts = inbox::Parts {
+            router: Arc::clone(router),
+            installs: installs.clone(),
+            directory: directory.clone(),
+            queue: Arc::clone(queue),
+            reader: reader.clone(),
+            unfolded: Arc::clone(unfolded),
+            outbox: outbox_entrance.clone(),
+            api: api.clone(),
+            clock,
+        };
+        WayBack::new(InboxShell::create(|context| {
+            InboxShell::new(parts, context)
+        }))
+    };
+    let count = outside.with(|world| world.plan.shards);
+    let shards: Vec<_> = (0..count).map(shard).collect();
+    Stage {
+        outside: outside.clone(),
+        clock,
+        router: Arc::clone(router),
+        queue: Arc::clone(queue),
+        unfolded: Arc::clone(unfolded),
+        entrances: shards.iter().cloned().map(inbox::Entrance::new).collect(),
+        installs,
+        directory,
+        shards,
+        outbox,
+        outbox_entrance,
+    }
+}
+
+/// Writes a batch; whether the process lives to tell of it.
+fn write(world: &mut World, batch: &Pending) -> bool {
+    if !world.goes_on("before a batch is written") {
+        return false;
+    }
+    let bad = world.plan.bad_batches;
+    if world.happens(bad) {
+        world.die("the disk can't be written");
+        return false;
+    }
+    if world.sabotage != Some(Sabotage::Batches) || !world.happens(100) {
+        let now_ms = world.now_ms();
+        world.disk.append(batch, now_ms);
+    }
+    world.tell(|| format!("durable: {}", batch.told().join(", ")));
+    world.goes_on("after a batch is written")
+}
+
 impl Stage {
     /// The writer's thread.
     async fn writer(self) {
         loop {
-            let batch = simulated::next_batch(&self.queue).await;
-            let most = self.outside.with(|world| world.plan.disk);
+            let mut batch = simulated::next_batch(&self.queue).await;
+            let (most, sabotage) = self.outside.with(|world| (world.plan.disk, world.sabotage));
+            if sabotage == Some(Sabotage::Marks) {
+                batch.lose_marks();
+            }
+            if sabotage == Some(Sabotage::Haste) {
+                simulated::tell(&self.queue, &batch);
+            }
             self.outside.wait(most).await;
-            let is_told = self.outside.with(|world| {
-                if !world.goes_on("before a batch is written") {
-                    return false;
-                }
-                let bad = world.plan.bad_batches;
-                if world.happens(bad) {
-                    world.die("the disk can't be written");
-                    return false;
-                }
-                let now_ms = world.now_ms();
-                world.disk.append(&batch, now_ms);
-                let lines = if world.is_told {
-                    batch.told()
-                } else {
-                    Vec::new()
-                };
-                world.tell(|| format!("durable: {}", lines.join(", ")));
-                world.goes_on("after a batch is written")
-            });
-            if !is_told {
+            if !self.outside.with(|world| write(world, &batch)) {
                 return;
             }
             simulated::tell(&self.queue, &batch);
@@ -213,12 +226,18 @@ impl Stage {
     /// The reader's thread.
     async fn reader(self, mut asks: mpsc::Receiver<simulated::Asked>) {
         while let Some(ask) = asks.recv().await {
-            let most = self.outside.with(|world| world.plan.read);
+            let (most, sabotage) = self.outside.with(|world| (world.plan.read, world.sabotage));
             self.outside.wait(most).await;
+            let ask = match sabotage {
+                Some(Sabotage::States) => simulated::forget_state(ask),
+                _ => Some(ask),
+            };
             self.outside.with(|world| {
                 let bad = world.plan.bad_reads;
                 let is_broken = world.happens(bad);
-                world.disk.answer(ask, &self.unfolded, is_broken);
+                if let Some(ask) = ask {
+                    world.disk.answer(ask, &self.unfolded, is_broken);
+                }
             });
         }
     }
@@ -249,7 +268,7 @@ impl Stage {
         let changed = self.outside.with(|world| Arc::clone(&world.slack_changed));
         loop {
             let wait = self.outside.with(|world| {
-                world.slack(|slack| slack.tick());
+                world.slack(Machine::tick);
                 let due = world.slack.next_due_us();
                 due.map(|due| due.saturating_sub(world.now_us()))
             });
@@ -416,7 +435,7 @@ impl Stage {
             let is_burst = n == burst_at && self.outside.with(|world| world.happens(300));
             let count = if is_burst { 1 + burst } else { 1 };
             for _ in 0..count {
-                self.outside.with(|world| world.act());
+                self.outside.with(World::act);
             }
         }
     }

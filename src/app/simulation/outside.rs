@@ -40,6 +40,21 @@ pub(super) struct Outside(Arc<Mutex<World>>);
 /// Steps after which a world that goes on is taken for endless.
 const STEPS_MAX: u64 = 200_000;
 
+/// A part of the store that is broken on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sabotage {
+    /// Some batches are called durable and are lost.
+    Batches,
+    /// Marks are not written.
+    Marks,
+    /// No state is found.
+    States,
+    /// Recovered rows come in the wrong order.
+    Rows,
+    /// Acks and calls don't wait for the disk: batches are told before they are durable.
+    Haste,
+}
+
 /// One workspace, as people use it.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -91,6 +106,8 @@ pub(super) struct World {
     pub(super) violations: BTreeSet<String>,
     pub(super) died: Arc<Notify>,
     pub(super) slack_changed: Arc<Notify>,
+    /// What is broken on purpose, to see whether the checker sees it.
+    pub(super) sabotage: Option<Sabotage>,
     /// How it went, line by line, when somebody wants to see it.
     pub(super) is_told: bool,
     clock: Option<(Clock, Instant)>,
@@ -137,6 +154,7 @@ impl Outside {
             violations: BTreeSet::new(),
             died: Arc::new(Notify::new()),
             slack_changed: Arc::new(Notify::new()),
+            sabotage: None,
             is_told,
             clock: None,
             base_us: 0,
@@ -197,7 +215,7 @@ impl World {
     pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
         if self.is_told {
             let (at, line) = (self.now_us(), line());
-            super::say(&format!("{:>12.3} ms  {line}", at as f64 / 1000.0));
+            super::say(&format!("{:>9}.{:03} ms  {line}", at / 1000, at % 1000));
         }
     }
 
@@ -449,6 +467,7 @@ impl World {
         let bad = self.plan.bad_calls;
         let fault = self.happens(bad).then(|| self.fault());
         let method = call.method.clone();
+        self.check_call(call);
         self.tell(|| format!("calls {method} {:?}, fault {fault:?}", call.fields));
         let cut = || Err("simulated: the connection is cut".to_owned());
         let answer = if let Some(path) = method.strip_prefix(ROOT) {
@@ -493,6 +512,20 @@ impl World {
             (Duration::from_millis(answer.delay_ms), arrived)
         };
         self.goes_on("after a call").then_some(answer)
+    }
+
+    /// What leaves is committed.
+    fn check_call(&mut self, call: &Outgoing) {
+        let metadata = call.fields.get("metadata").and_then(Value::as_str);
+        let metadata: Option<Value> = metadata.and_then(|text| serde_json::from_str(text).ok());
+        let Some(metadata) = metadata else { return };
+        let effect = metadata["event_payload"]["effect"]
+            .as_str()
+            .unwrap_or_default();
+        let (turn, _) = effect.rsplit_once('#').unwrap_or_default();
+        if !self.disk.has_turn(turn) {
+            self.violate(format!("P3: {effect} leaves before its commit is durable"));
+        }
     }
 
     fn fault(&mut self) -> Fault {
