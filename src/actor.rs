@@ -4,3 +4,6 @@ pub mod arbiters;
 pub mod fence;
 pub mod port;
 pub mod vital;
+
+/// What an actor can be told; derived, so that a message is two lines.
+pub use actix::Message;

@@ -3,6 +3,7 @@
 //! This is the only place where actors are introduced to each other.
 mod drain;
 mod offline;
+mod program;
 mod running;
 #[cfg(test)]
 mod simulation;
@@ -19,6 +20,8 @@ use crate::dispatch::router::{Fault, Router};
 pub use running::{Ended, Running, StartError};
 
 /// A set of handlers and where they are to run.
+///
+/// [`Callboard::run`] is for programs; [`Callboard::start`] is for tests, and for those who have a loop of their own.
 ///
 /// ```no_run
 /// use callboard::prelude::*;
@@ -61,6 +64,12 @@ pub const SIM_LISTEN_DEFAULT: std::net::SocketAddr =
 impl Callboard {
     /// Takes tokens and settings from the environment; without any token, a simulated Slack is started beside
     /// the handlers, with a page to type in.
+    ///
+    /// `SLACK_APP_TOKEN` with `SLACK_BOT_TOKEN` (or `SLACK_BOT_TOKENS`, separated by commas, one per workspace) is a
+    /// Socket Mode app; bot tokens alone are an RTM app. `CALLBOARD_CONFIG` names a configuration file instead.
+    /// `SLACK_BASE_URL` and `CALLBOARD_STORE` say where Slack and the store are.
+    ///
+    /// Faults are reported when it is started or run.
     pub fn from_env() -> Self {
         Self {
             config: crate::config::from_environment(&SystemEnvironment),
@@ -68,7 +77,7 @@ impl Callboard {
         }
     }
 
-    /// Takes a configuration that was read already.
+    /// Takes a configuration that was read already, by [`config::load`](crate::config::load) for example.
     pub fn from_config(config: Config) -> Self {
         Self {
             config: Ok(Some(config)),
@@ -76,7 +85,8 @@ impl Callboard {
         }
     }
 
-    /// Runs against a simulated Slack, whatever tokens the environment has.
+    /// Runs against a simulated Slack, whatever tokens the environment has. The store is where `CALLBOARD_STORE` says,
+    /// else `callboard-data`.
     pub fn offline() -> Self {
         Self {
             config: Ok(None),
@@ -86,21 +96,23 @@ impl Callboard {
         }
     }
 
-    /// Where the simulated Slack listens.
+    /// Where the simulated Slack listens, [`SIM_LISTEN_DEFAULT`] unless told otherwise; port 0 picks a free one.
+    /// Without a simulated Slack it means nothing.
     #[must_use]
     pub fn listen(mut self, address: std::net::SocketAddr) -> Self {
         self.listen = address;
         self
     }
 
-    /// Adds a handler.
+    /// Adds a handler. Each has a NAME of its own, and each that has a matching route gets an event.
     #[must_use]
     pub fn handler<H: HandlerActor>(mut self) -> Self {
         self.handlers.push(Registration::of::<H>());
         self
     }
 
-    /// Starts, and comes back as soon as it runs; connections come up in the background.
+    /// Starts threads of its own, and comes back as soon as it runs; connections come up in the background, see
+    /// [`Running::standings`]. It runs until [`Running::stop`], or until the [`Running`] is dropped.
     ///
     /// # Errors
     /// Faults of the configuration or the wiring, a store or address that can't be used.
@@ -120,7 +132,7 @@ impl Callboard {
     /// when it can't start, 4 when the store can't be written any more.
     pub fn run(self) -> ExitCode {
         init_logging(&self.environment);
-        drain::run(self)
+        program::run(self)
     }
 }
 

@@ -1,5 +1,9 @@
 //! What authors program against: [`HandlerActor`](handler::HandlerActor), [`Turn`](turn::Turn), routes, typed
-//! answers, deferred jobs.
+//! answers, deferred jobs. All that a bot needs of it is in the [`prelude`](crate::prelude).
+//!
+//! Read in this order: [`handler`] (what an author implements), [`route`] (which events reach it), [`incoming`] (what
+//! can be received), [`answer`] (what is given back), [`turn`] (what can be done), [`job`] (slow work).
+//! [`activation`] is for the runtime.
 //!
 //! There is no actix type in any signature here, and nothing here sends or stores: a turn only records.
 pub mod activation;

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the program, and how it says that something is wrong.
 
 mod bots;
+mod inspect;
 mod run;
 mod sim;
 
@@ -25,6 +26,12 @@ enum Command {
     Run(run::Arguments),
     /// Serve an offline Slack to try bots against: Web API, Socket Mode, RTM, and a page to type in.
     Sim(sim::Arguments),
+    /// Look into a store, in use or not: keys, backlog, outbox, dead letters.
+    Inspect(inspect::Arguments),
+    /// Try dead letters again.
+    Retry(inspect::EditArguments),
+    /// Drop dead letters for good.
+    Drop(inspect::EditArguments),
 }
 
 /// Does what the command line asks. Errors are lines on stderr and exit code 1; clap's own are 2.
@@ -34,6 +41,9 @@ pub fn run() -> ExitCode {
         None => run::run(&run::Arguments::default()),
         Some(Command::Run(arguments)) => run::run(&arguments),
         Some(Command::Sim(arguments)) => sim::run(&arguments),
+        Some(Command::Inspect(arguments)) => inspect::run(&arguments),
+        Some(Command::Retry(arguments)) => inspect::edit(&arguments, inspect::Edit::Retry),
+        Some(Command::Drop(arguments)) => inspect::edit(&arguments, inspect::Edit::Drop),
     };
     match outcome {
         Ok(code) => code,

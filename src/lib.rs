@@ -4,6 +4,7 @@
 //! the README.
 #![doc = include_str!("../README.md")]
 pub mod actor;
+pub mod admin;
 pub mod app;
 pub mod base;
 pub mod bot;

@@ -1,4 +1,16 @@
 //! Everything an author needs: `use callboard::prelude::*;`.
+//!
+//! | to ... | there is |
+//! |---|---|
+//! | hold the state of a key and say what reaches it | [`HandlerActor`], [`Routes`] |
+//! | handle something | [`On`], for [`Message`], [`Command`], [`Event`] and [`Done`] |
+//! | say what is to be done | [`Turn`], and [`Posted`] for a message |
+//! | answer a command | [`Reply`] |
+//! | do slow work | [`Job`] |
+//! | run it | [`Callboard`] |
+//!
+//! [`Result`] has a default error that any error converts to. The derive macros of [`Serialize`] and [`Deserialize`]
+//! ask for the crate `serde` by name, so a bot depends on that as well.
 
 pub use std::process::ExitCode;
 

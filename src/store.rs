@@ -9,6 +9,7 @@
 //! | `state.db` | what follows from it: `state` (one row per key), `inbox` (unfinished deliveries), `outbox` (effects not yet done), `posted` (which message an effect became), `mark`, `dead`, `meta`. Written by the folder only |
 //!
 //! One SQLite file has one write lock, so the journal and the state don't share one.
+//! (`control.sock` beside them is no file of the store: through it a running process answers operators.)
 //!
 //! An entry's `seq` is given out when it is submitted and is its place in the order of everything; `entry.kind`
 //! is one of:
@@ -22,17 +23,22 @@
 //! | `sent` | an effect is done | effect name | | its turn / its number | | channel and ts of what it posted |
 //! | `dead` | a delivery or effect was given up and kept | its name | key or lane | its row, or its turn / number | its JSON | error, what it was |
 //! | `attempt` | a delivery of an earlier run is about to run again | | | its row | | |
+//! | `survived` | that attempt failed, and the process lived on | | | its row | | |
 //! | `exhume` | a dead letter leaves | | | the entry that buried it | | |
 //! | `requeue` | an effect that was given up is to be done after all | effect name | | the entry that buried it | | app, team, effect |
 //!
 //! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
 //! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
+mod exhume;
 mod folder;
+pub mod inspect;
 mod journal;
+mod marks;
 mod reader;
 mod record;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod space;
 mod state;
 mod unfolded;
 mod writer;
@@ -41,8 +47,12 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use exhume::{DeadLetter, Exhumed};
+pub use inspect::Inspector;
+pub use journal::{Probe, Step};
 pub use reader::{Reader, StoredState};
 pub use record::{DeadHead, Outcome, Record, RowHead, Submission};
+pub use space::{FreeBytes, Space, free_bytes};
 pub use unfolded::Unfolded;
 pub use writer::{Durable, Queue, Submitter};
 
@@ -143,6 +153,8 @@ pub struct Store {
     pub reader: Reader,
     /// The states that are not in `state.db` yet.
     pub unfolded: Arc<Unfolded>,
+    /// Whether there is room on the disk.
+    pub space: Space,
     path: PathBuf,
     threads: Vec<std::thread::JoinHandle<()>>,
     folding: folder::Handle,
@@ -156,6 +168,10 @@ pub struct Config {
     pub path: PathBuf,
     /// How long marks go back that [`Recovered::marks`] holds, in milliseconds.
     pub marks_back_ms: u64,
+    /// Tells how much room there is.
+    pub free_bytes: FreeBytes,
+    /// Asked before each step of a write, by tests that let one fail.
+    pub probe: Option<Probe>,
     /// Called once when a write failed: memory is then ahead of the disk, so it must end the process.
     pub on_failure: Arc<dyn Fn(&Error) + Send + Sync>,
 }
@@ -185,20 +201,29 @@ impl Store {
         let next_seq = state.watermark()? + 1;
         let unfolded = Arc::new(Unfolded::default());
         let queue = Arc::new(Queue::new(next_seq));
+        let space = Space::default();
+        let watch = folder::Watch {
+            space: space.clone(),
+            free_bytes: Arc::clone(&config.free_bytes),
+        };
         let (folding, fold_thread) =
-            folder::start(&config.path, state, Arc::clone(&unfolded), clock)?;
+            folder::start(&config.path, state, Arc::clone(&unfolded), watch, clock)?;
         let write_thread = writer::start(
             &config.path,
             Arc::clone(&queue),
             folding.clone(),
             clock,
-            Arc::clone(&config.on_failure),
+            writer::Failing {
+                probe: config.probe.clone(),
+                on_failure: Arc::clone(&config.on_failure),
+            },
         )?;
         let (reader, read_thread) = reader::start(&config.path, Arc::clone(&unfolded))?;
         let store = Self {
             queue,
             reader,
             unfolded,
+            space,
             path: config.path.clone(),
             threads: vec![write_thread, fold_thread, read_thread],
             folding,
@@ -210,6 +235,16 @@ impl Store {
     /// The store's folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Looks into it.
+    pub fn inspector(&self) -> Inspector {
+        Inspector::new(&self.path, self.folding.clone())
+    }
+
+    /// Whether there is a store in the folder at all.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(state::FILE).is_file()
     }
 
     /// Writes what waits, folds, and ends the threads.

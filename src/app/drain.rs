@@ -1,46 +1,31 @@
-//! Running until told to stop, and stopping in phases: admit nothing more, let turns and calls end, close the
-//! sockets, stop the threads, close the store.
+//! Stopping in phases: admit nothing more, ack what is open, close the sockets, let turns and calls end. The threads and the store
+//! are then stopped by who started them.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::Callboard;
-use super::running::{Cast, Ended, Running, StartError};
-use crate::base::limits::{CLOSE_WITHIN, DRAIN_WITHIN};
-use crate::bot::route::Matcher;
-use crate::dispatch::inbox;
+use super::running::{Cast, Ended};
+use crate::actor::port::WayBack;
+use crate::base::limits::{ANSWER_WITHIN, CLOSE_WITHIN, DRAIN_WITHIN};
+use crate::dispatch::inbox::{self, InboxShell};
 use crate::egress;
 use crate::ingress::supervisor;
-use crate::ingress::{Standing, Transport};
-use crate::store;
-
-/// The exit code of a process that left work in the store.
-const LEFT: u8 = 3;
-
-/// The exit code of a process whose store can't be written.
-const STORE_FAILED: u8 = 4;
 
 /// How often the end of something is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// Ends the process: what runs is ahead of the disk, so nothing may be acked any more.
-#[expect(
-    clippy::exit,
-    reason = "there is no going on, and no unwinding through other threads"
-)]
-pub(super) fn end_for_store(error: &store::Error) {
-    tracing::error!(%error, "the store can't be written, so the process ends at once; nothing acked is lost: mend the disk and start again");
-    std::process::exit(i32::from(STORE_FAILED));
-}
 
 /// Lets everything that was taken in come to its end, as far as it does in time.
 pub(super) async fn drain(cast: &Cast) -> Ended {
     for shard in &cast.shards {
         shard.send(inbox::Stop);
     }
+    // What was taken in is acked on the sockets that brought it; then they are in Slack's way only.
+    let until = cast.clock.now() + ANSWER_WITHIN + CLOSE_WITHIN;
+    while unacked(cast).await > 0 && cast.clock.now() < until {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    cast.supervisor.send(supervisor::Stop);
     let until = cast.clock.now() + DRAIN_WITHIN;
     let left = loop {
         let left = unsettled(cast).await;
@@ -49,7 +34,6 @@ pub(super) async fn drain(cast: &Cast) -> Ended {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     };
-    cast.supervisor.send(supervisor::Stop);
     let until = cast.clock.now() + CLOSE_WITHIN + CLOSE_WITHIN / 2;
     while connections(cast).await > 0 && cast.clock.now() < until {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -61,12 +45,24 @@ pub(super) async fn drain(cast: &Cast) -> Ended {
     }
 }
 
+async fn unacked(cast: &Cast) -> usize {
+    let mut sum = 0;
+    for shard in &cast.shards {
+        sum += counts(shard).await.map_or(0, |counts| counts.unacked);
+    }
+    sum
+}
+
+async fn counts(shard: &WayBack<InboxShell>) -> Option<inbox::Counts> {
+    let (answer, answered) = oneshot::channel();
+    shard.send(inbox::Count(answer));
+    within(answered).await
+}
+
 async fn unsettled(cast: &Cast) -> usize {
     let mut sum = 0;
     for shard in &cast.shards {
-        let (answer, answered) = oneshot::channel();
-        shard.send(inbox::Count(answer));
-        sum += within(answered).await.map_or(1, |counts| counts.unsettled);
+        sum += counts(shard).await.map_or(1, |counts| counts.unsettled);
     }
     let (answer, answered) = oneshot::channel();
     cast.outbox.send(egress::Count(answer));
@@ -85,150 +81,4 @@ async fn within<T>(answered: oneshot::Receiver<T>) -> Option<T> {
         .await
         .ok()?
         .ok()
-}
-
-/// Ends the process when stopping takes too long: a thread that an author's code blocks can't be joined. What
-/// was taken in is in the store.
-#[expect(clippy::exit, reason = "a blocked thread leaves no other way out")]
-fn end_if_stuck() {
-    let watchdog = std::thread::Builder::new().name("watchdog".into());
-    let started = watchdog.spawn(|| {
-        std::thread::park_timeout(DRAIN_WITHIN + 3 * CLOSE_WITHIN);
-        tracing::error!(
-            "a thread does not end: a handler blocks it; what was taken in is in the store"
-        );
-        std::process::exit(i32::from(LEFT));
-    });
-    if let Err(error) = started {
-        tracing::warn!(%error, "no watchdog for the stop");
-    }
-}
-
-/// Starts, says what runs where, waits for a signal, stops.
-pub(super) fn run(callboard: Callboard) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    match runtime {
-        Ok(runtime) => {
-            let code = runtime.block_on(run_until_signal(callboard));
-            // A stop that was cut short may still be under way; nobody waits for it.
-            runtime.shutdown_background();
-            code
-        }
-        Err(error) => failed(&StartError::Thread(error)),
-    }
-}
-
-async fn run_until_signal(callboard: Callboard) -> ExitCode {
-    let signals = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    );
-    let (mut term, mut interrupt) = match signals {
-        (Ok(term), Ok(interrupt)) => (term, interrupt),
-        (Err(error), _) | (_, Err(error)) => return failed(&StartError::Thread(error)),
-    };
-    let running = match callboard.start() {
-        Ok(running) => running,
-        Err(error) => return failed(&error),
-    };
-    announce(&running);
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-        () = say_standings(&running) => {}
-    }
-    say("stopping: finishing what was taken in (once more to stop at once)");
-    end_if_stuck();
-    let stopped = tokio::task::spawn_blocking(move || running.stop());
-    let ended = tokio::select! {
-        stopped = stopped => stopped.unwrap_or(Ended::Left(0)),
-        _ = term.recv() => return ExitCode::from(LEFT),
-        _ = interrupt.recv() => return ExitCode::from(LEFT),
-    };
-    match ended {
-        Ended::Settled => {
-            say("stopped; everything is settled");
-            ExitCode::SUCCESS
-        }
-        Ended::Left(left) => {
-            say(&format!(
-                "stopped; {left} left in the store for the next start"
-            ));
-            ExitCode::from(LEFT)
-        }
-    }
-}
-
-#[expect(clippy::print_stderr, reason = "the program speaks to a person")]
-fn failed(error: &StartError) -> ExitCode {
-    for line in error.to_string().lines() {
-        eprintln!("callboard: {line}");
-    }
-    ExitCode::FAILURE
-}
-
-#[expect(clippy::print_stdout, reason = "the program speaks to a person")]
-fn say(line: &str) {
-    println!("{line}");
-}
-
-fn announce(running: &Running) {
-    say("Callboard");
-    match running.simulator() {
-        Some(simulator) => say(&format!(
-            "  page       {}   (a simulated Slack: no token is set)",
-            simulator.page_url()
-        )),
-        None => say("  Slack      as configured"),
-    }
-    let store = std::path::absolute(running.store()).unwrap_or_else(|_| running.store().to_owned());
-    say(&format!("  store      {}", store.display()));
-    for handler in running.router().handlers() {
-        let routes: Vec<&str> = handler.matchers.iter().map(Matcher::label).collect();
-        say(&format!(
-            "  handler    {}: {}",
-            handler.name,
-            routes.join(", ")
-        ));
-    }
-}
-
-/// Says when a connection changes, as long as it is polled.
-async fn say_standings(running: &Running) {
-    let mut said = Vec::new();
-    loop {
-        let now = running.standings().all();
-        for line in &now {
-            if !said.contains(line) {
-                say_standing(running, &line.0, &line.1);
-            }
-        }
-        said = now;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-fn say_standing(running: &Running, name: &str, standing: &Standing) {
-    let transport = running.lines().iter().find(|line| line.name == name);
-    let how = match transport.map(|line| &line.transport) {
-        Some(Transport::Rtm { .. }) => "RTM",
-        Some(Transport::SocketMode { .. }) | None => "Socket Mode",
-    };
-    match standing {
-        Standing::Up => {
-            let app = transport.map(|line| line.app.clone());
-            let teams = app
-                .map(|app| running.installs().team_names(&app))
-                .unwrap_or_default();
-            say(&format!(
-                "  connected  {name} ({how}: {})",
-                teams.join(", ")
-            ));
-        }
-        Standing::Down(why) if why == "connecting" => {}
-        Standing::Down(why) => say(&format!("  lost       {name} ({how}): {why}; trying again")),
-        Standing::Stopped(why) => say(&format!("  stopped    {name} ({how}): {why}")),
-    }
 }

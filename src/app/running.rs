@@ -1,5 +1,6 @@
 //! A running process: its threads, and the way to end them.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 use super::drain;
 use crate::actor::arbiters::Arbiters;
 use crate::actor::port::WayBack;
+use crate::admin::Control;
 use crate::base::clock::Clock;
 use crate::base::limits::MARKS_IN_MEMORY;
 use crate::config::{Config, Faults, Transport as ConfiguredTransport};
@@ -27,6 +29,9 @@ use crate::sim::Simulator;
 use crate::slack::id::TeamId;
 use crate::store::{self, Recovered, Store};
 use crate::web::Api;
+
+/// The exit code of a process whose store can't be written.
+const STORE_FAILED: i32 = 4;
 
 /// Why it can't start.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +70,7 @@ pub(super) struct Cast {
     pub(super) clock: Clock,
 }
 
-/// A running set of handlers. Dropping it stops it.
+/// A running set of handlers. Dropping it stops it, as [`Running::stop`] does, and waits for that.
 pub struct Running {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Ended>>,
@@ -116,7 +121,8 @@ impl Running {
         self.simulator.as_ref()
     }
 
-    /// Stops: admits nothing more, finishes what it can, and leaves the rest in the store.
+    /// Stops: admits nothing more, finishes what it can within 10 s, and leaves the rest in the store. Blocks until
+    /// that is done.
     pub fn stop(mut self) -> Ended {
         self.end()
     }
@@ -139,6 +145,16 @@ impl Drop for Running {
     }
 }
 
+/// Ends the process: what runs is ahead of the disk, so nothing may be acked any more.
+#[expect(
+    clippy::exit,
+    reason = "there is no going on, and no unwinding through other threads"
+)]
+fn end_for_store(error: &store::Error) {
+    tracing::error!(%error, "the store can't be written, so the process ends at once; nothing acked is lost: mend the disk and start again");
+    std::process::exit(STORE_FAILED);
+}
+
 /// Opens the store and starts every thread.
 pub(super) fn start(
     config: Config,
@@ -149,9 +165,16 @@ pub(super) fn start(
     let store_config = store::Config {
         path: config.store.path.clone(),
         marks_back_ms: u64::try_from(MARKS_IN_MEMORY.as_millis()).unwrap_or(u64::MAX),
-        on_failure: Arc::new(drain::end_for_store),
+        free_bytes: store::free_bytes(),
+        probe: None,
+        on_failure: Arc::new(end_for_store),
     };
     let (store, recovered) = Store::open(&store_config, clock)?;
+    let control = Control::bind(&config.store.path)
+        .inspect_err(
+            |error| tracing::warn!(%error, "nobody can look into the store while it is in use"),
+        )
+        .ok();
     let standings = Standings::default();
     let installs = Installs::default();
     let (stop, stopped) = oneshot::channel();
@@ -168,6 +191,7 @@ pub(super) fn start(
         installs: installs.clone(),
         standings: standings.clone(),
         clock,
+        control,
     };
     let thread = std::thread::Builder::new()
         .name("callboard".into())
@@ -224,6 +248,8 @@ struct Stage {
     installs: Installs,
     standings: Standings,
     clock: Clock,
+    /// Nothing where the socket can't be made.
+    control: Option<Control>,
 }
 
 impl Stage {
@@ -231,14 +257,25 @@ impl Stage {
         System::new().block_on(async move {
             let arbiters = Arbiters::start(self.shards);
             let cast = self.cast(&arbiters, &store, recovered);
-            // The other end is dropped to stop us.
-            stopped.await.ok();
-            let ended = drain::drain(&cast).await;
+            let ended = tokio::select! {
+                ended = until_drained(stopped, &cast) => ended,
+                never = self.answer(&cast, &store) => match never {},
+            };
             drop(cast);
             arbiters.stop();
+            // While there is a socket, the store is in use.
+            drop(self.control);
             store.close();
             ended
         })
+    }
+
+    /// Answers operators, where there is a socket for them.
+    async fn answer(&self, cast: &Cast, store: &Store) -> Infallible {
+        match &self.control {
+            Some(control) => control.serve(store.inspector(), cast.shards.clone()).await,
+            None => std::future::pending().await,
+        }
     }
 
     fn cast(&self, arbiters: &Arbiters, store: &Store, recovered: Recovered) -> Cast {
@@ -262,6 +299,7 @@ impl Stage {
                     queue: Arc::clone(&store.queue),
                     reader: store.reader.clone(),
                     unfolded: Arc::clone(&store.unfolded),
+                    space: store.space.clone(),
                     outbox: entrance.clone(),
                     api: Api::Url(self.base_url.clone()),
                     clock: self.clock,
@@ -293,6 +331,12 @@ impl Stage {
             clock,
         }
     }
+}
+
+async fn until_drained(stopped: oneshot::Receiver<()>, cast: &Cast) -> Ended {
+    // The other end is dropped to stop us.
+    stopped.await.ok();
+    drain::drain(cast).await
 }
 
 /// Gives each shard what an earlier run left for it, before the first socket opens: mailboxes are in order, so

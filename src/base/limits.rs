@@ -165,3 +165,33 @@ pub const HOPS_MAX: u32 = 32;
 
 /// Ends of the process while one delivery ran, after which it is a dead letter.
 pub const POISON_DEATHS_MAX: u32 = 3;
+
+/// Free bytes on the store's disk. Below: what Slack delivers again is left un-acked, until there is room.
+pub const DISK_FREE_MIN: u64 = 256 * 1024 * 1024;
+
+/// Lines of an answer to an operator's look into the store. Beyond: it is cut, and says so.
+pub const ANSWER_LINES_MAX: usize = 10_000;
+
+/// Lines of such an answer unless asked for otherwise.
+pub const ANSWER_LINES_DEFAULT: usize = 100;
+
+/// Bytes of such an answer, but for its first line. Beyond: it is cut, and says so.
+pub const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Dead letters that one command retries or drops. Beyond: the operator is told to repeat it.
+pub const EDITS_MAX: usize = 10_000;
+
+/// Dead letters that are read and handed over at once.
+pub const EDITS_AT_ONCE: usize = 16;
+
+/// Connections to the control socket. Beyond: refused with a line that says so.
+pub const CONTROL_CONNECTIONS_MAX: usize = 8;
+
+/// Bytes of a request on the control socket. Beyond: refused with a line that says so.
+pub const CONTROL_REQUEST_BYTES_MAX: u64 = 256 * 1024;
+
+/// How long a request on the control socket may take to arrive. Beyond: refused.
+pub const CONTROL_REQUEST_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long one line of an answer may wait for its reader. Beyond: the connection is closed.
+pub const CONTROL_LINE_WITHIN: Duration = Duration::from_secs(10);

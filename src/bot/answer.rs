@@ -3,7 +3,8 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-/// What a handler gives back. Sealed by its use in [`Incoming::Answer`](super::incoming::Incoming::Answer).
+/// What a handler gives back: `()` for events, [`Reply`] for commands. Which one it is belongs to what is answered,
+/// see [`Incoming::Answer`](super::incoming::Incoming::Answer).
 pub trait Answer: 'static {
     /// The JSON that rides in the ack, or later goes to the `response_url`; nothing when there is nothing to
     /// say.
@@ -17,6 +18,9 @@ impl Answer for () {
 }
 
 /// The answer to a slash command.
+///
+/// Slack waits 3 s for it. An answer that is there in time rides in the ack; a later or a very long one goes to the
+/// command's `response_url` by itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reply {
     message: Option<Map<String, Value>>,
@@ -38,7 +42,7 @@ impl Reply {
         Self::text("in_channel", text.into())
     }
 
-    /// Adds blocks, as Slack's JSON.
+    /// Adds blocks, as the list of Slack's JSON. The text is then what notifications show.
     #[must_use]
     pub fn blocks(mut self, blocks: Value) -> Self {
         self.message

@@ -1,4 +1,5 @@
-//! What a handler can receive.
+//! What a handler can receive: [`Message`], [`Command`], [`Event`] for everything else, and [`Done`] for the results
+//! of its jobs.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -9,9 +10,11 @@ use super::memo::{Memo, Received};
 use super::{Error, Result};
 use crate::flow::envelope::{self, Envelope, JobResult, Kind, Subject};
 use crate::flow::key::Key;
-use crate::slack::event::{Callback, Command, Message};
+use crate::slack::event::{Command, Message};
 
 /// A kind of thing that Slack delivers, or that we deliver to ourselves.
+///
+/// Events that have no type here are received as [`Event`], which any type can be read from.
 pub trait Incoming: Sized + 'static {
     /// What its handler gives back.
     type Answer: Answer;
@@ -26,27 +29,12 @@ pub trait Incoming: Sized + 'static {
     fn read(envelope: &Envelope) -> Result<Self>;
 }
 
-/// The JSON of the event inside an envelope.
-fn inner(envelope: &Envelope) -> Result<&[u8]> {
-    if envelope.kind != Kind::Event {
-        return Ok(&envelope.payload);
-    }
-    let callback: Callback<'_> = serde_json::from_slice(&envelope.payload)?;
-    Ok(callback
-        .event
-        .map_or(&envelope.payload, |event| event.get().as_bytes()))
-}
-
-fn read_inner<T: DeserializeOwned>(envelope: &Envelope) -> Result<T> {
-    Ok(serde_json::from_slice(inner(envelope)?)?)
-}
-
 fn is_event(kind: Kind) -> bool {
     matches!(kind, Kind::Event | Kind::RtmEvent)
 }
 
-/// Messages that a person wrote: plain, with files, with `/me`, or sent to the channel from a thread. Edits,
-/// deletions, joins and the like are [`Event`]s.
+/// Messages that somebody wrote: plain, with files, with `/me`, sent to the channel from a thread, or by another
+/// bot. Edits, deletions, joins and the like are [`Event`]s.
 impl Incoming for Message {
     type Answer = ();
 
@@ -60,7 +48,7 @@ impl Incoming for Message {
     }
 
     fn read(envelope: &Envelope) -> Result<Self> {
-        read_inner(envelope)
+        Ok(serde_json::from_slice(&envelope.event)?)
     }
 }
 
@@ -76,7 +64,22 @@ impl Incoming for Command {
     }
 }
 
-/// Any event, known to us or not: its type and its JSON.
+/// Any event, known to us or not: its type and its JSON. Routed by [`Routes::event`](super::route::Routes::event).
+///
+/// ```
+/// # use callboard::prelude::*;
+/// #[derive(Deserialize)]
+/// struct Joined {
+///     user: UserId,
+///     channel: ChannelId,
+/// }
+///
+/// # fn read(event: &Event) -> Result<()> {
+/// let Joined { user, channel } = event.parse()?;
+/// # drop((user, channel));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Event {
     /// The event's type: `reaction_added`, `team_join`, …
@@ -105,7 +108,7 @@ impl Incoming for Event {
     fn read(envelope: &Envelope) -> Result<Self> {
         Ok(Self {
             kind: envelope.subject.name.clone(),
-            raw: read_inner(envelope)?,
+            raw: serde_json::from_slice(&envelope.event)?,
         })
     }
 }

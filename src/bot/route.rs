@@ -1,4 +1,7 @@
 //! Routes: which envelopes reach a handler, and by which key. Built once, checked at start-up.
+//!
+//! Within a handler the first route that matches is taken; every handler that has a match gets the event. The app's
+//! own posts are taken out before any route is asked.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -126,7 +129,8 @@ impl<H: HandlerActor> Routes<H> {
         routes
     }
 
-    /// A route for every `E`; narrow it by what is chained to it.
+    /// A route for every `E`; narrow it by what is chained to it. Commands have [`Routes::command`], other events
+    /// [`Routes::event`].
     pub fn on<E: Incoming>(&mut self) -> RouteBuilder<'_>
     where
         H: On<E>,
@@ -143,7 +147,8 @@ impl<H: HandlerActor> Routes<H> {
         self.push::<E, Tag>(Matcher::new::<E>(label))
     }
 
-    /// A route for a slash command, written with its slash.
+    /// A route for a slash command, written with its slash. Slack takes one answer, so each command may have one
+    /// route in all handlers; a second is refused at start-up.
     pub fn command(&mut self, command: &str) -> RouteBuilder<'_>
     where
         H: On<Command>,
@@ -165,7 +170,8 @@ impl<H: HandlerActor> Routes<H> {
         route
     }
 
-    /// A route for events of one type, known to Callboard or not; `*` is every type.
+    /// A route for events of one type, such as `reaction_added`, known to Callboard or not; `*` is every type, messages
+    /// included. An event without the field that makes its key, such as a user, does not match.
     pub fn event(&mut self, kind: &str) -> RouteBuilder<'_>
     where
         H: On<Event>,
@@ -179,7 +185,7 @@ impl<H: HandlerActor> Routes<H> {
         route
     }
 
-    /// Registers a deferred job; its result comes back to the key that deferred it.
+    /// Registers a deferred job, and the route by which its result comes back to the key that deferred it.
     pub fn job<J: Job>(&mut self)
     where
         H: On<Done<J>>,
@@ -249,14 +255,15 @@ pub struct RouteBuilder<'a> {
 }
 
 impl RouteBuilder<'_> {
-    /// Only texts that contain `needle`, whatever the case.
+    /// Only texts that contain `needle`, in upper or lower case.
     pub fn containing(&mut self, needle: &str) -> &mut Self {
         let needle = needle.to_lowercase();
         self.test(move |subject| subject.text.to_lowercase().contains(&needle));
         self
     }
 
-    /// Only what `predicate` accepts. It must be pure: the same subject, the same answer.
+    /// Only what `predicate` accepts. It must be pure: the same subject, the same answer, since a stored event is
+    /// routed again when it is read back.
     pub fn when(
         &mut self,
         predicate: impl Fn(&Subject) -> bool + Send + Sync + 'static,
@@ -270,12 +277,12 @@ impl RouteBuilder<'_> {
         self.scope(Scope::User)
     }
 
-    /// One state per channel.
+    /// One state per channel of a workspace.
     pub fn per_channel(&mut self) -> &mut Self {
         self.scope(Scope::Channel)
     }
 
-    /// One state per thread.
+    /// One state per thread. A message outside threads is the head of its own.
     pub fn per_thread(&mut self) -> &mut Self {
         self.scope(Scope::Thread)
     }

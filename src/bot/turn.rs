@@ -1,4 +1,8 @@
 //! The turn: one delivery handled, from start to commit. It records; nothing leaves before the commit.
+//!
+//! Calls leave in order for each channel, and are tried again when Slack can't be reached or asks to wait. One that
+//! Slack refuses becomes a dead letter; the handler does not hear of it. At most 200 things may be recorded in a turn
+//! ([`EFFECTS_MAX`](crate::base::limits::EFFECTS_MAX)).
 
 use std::fmt;
 use std::rc::Rc;
@@ -15,7 +19,7 @@ use crate::base::limits::HOPS_MAX;
 use crate::flow::effect::{Call, Effect, EffectName, MessageRef, Posted};
 use crate::flow::envelope::Context;
 use crate::flow::key::{AppName, Key};
-use crate::flow::ports::{ReadError, Reads};
+use crate::flow::ports::{Calls, ReadError, Reads};
 use crate::slack::error::Then;
 use crate::slack::id::{ChannelId, TeamId, Ts, UserId};
 
@@ -41,6 +45,8 @@ pub struct Setting {
     pub hops: u32,
     /// Answers reads.
     pub reads: Rc<dyn Reads>,
+    /// Makes calls within the turn.
+    pub calls: Rc<dyn Calls>,
 }
 
 impl fmt::Debug for Turn {
@@ -71,7 +77,11 @@ impl Turn {
         }
     }
 
-    /// Posts `text` in the channel where the event happened.
+    /// Posts `text` in the channel where the event happened, outside of any thread. An event that happened nowhere
+    /// (see [`Turn::channel`]) needs [`Turn::post`].
+    ///
+    /// What comes back stands for the message: it can be kept in the state, and named as the thread or the target of
+    /// later effects, before Slack has given it a `ts`.
     pub fn say(&mut self, text: impl Into<String>) -> Posted {
         let channel = self.setting.context.channel.clone();
         self.post(&channel, text)
@@ -89,13 +99,14 @@ impl Turn {
     /// Answers in the thread of the message that caused this turn; begins the thread if there is none. After
     /// an event without a message (a slash command) it posts in the channel.
     pub fn reply(&mut self, text: impl Into<String>) -> Posted {
-        match self.cause() {
-            Some(cause) => self.reply_to(&cause, text),
+        match self.thread() {
+            Some(thread) => self.reply_to(&thread, text),
             None => self.say(text),
         }
     }
 
-    /// Answers in the thread of `message`, which may be one that an earlier effect posts.
+    /// Answers in the thread of `message`, which may be one that an earlier effect posts, of this turn or another. If
+    /// that one is never posted, the answer becomes a dead letter.
     pub fn reply_to(&mut self, message: &Posted, text: impl Into<String>) -> Posted {
         let mut call = call(
             "chat.postMessage",
@@ -108,7 +119,7 @@ impl Turn {
         self.posting(&message.channel, call)
     }
 
-    /// Replaces the text of a message of ours.
+    /// Replaces the text of a message that this app posted.
     pub fn update(&mut self, message: &Posted, text: impl Into<String>) {
         let mut call = call(
             "chat.update",
@@ -131,8 +142,9 @@ impl Turn {
         self.effects.push(Effect::Call(call));
     }
 
-    /// Calls any method of the Web API once the turn is committed, in order with the other calls to the same
-    /// `channel` argument.
+    /// Calls any method of the Web API, by its name, once the turn is committed: in order with the other calls that
+    /// have the same `channel` argument, or without one, with the other calls of the same method. Lists and objects
+    /// among `args` travel as JSON text. What Slack answers is not kept.
     pub fn call(&mut self, method: &str, args: Map<String, Value>) {
         self.effects.push(Effect::Call(Call {
             method: method.to_owned(),
@@ -142,7 +154,7 @@ impl Turn {
     }
 
     /// Starts a job once the turn is committed; its result comes back to this key as
-    /// [`Done`](super::job::Done).
+    /// [`Done`](super::job::Done), where [`Turn::say`] and [`Turn::reply`] mean the same place as here.
     ///
     /// # Errors
     /// When the job can't be written as JSON.
@@ -215,14 +227,46 @@ impl Turn {
         serde_json::from_slice(&answer).map_err(unreadable)
     }
 
+    /// Calls a method that changes something, and waits for its answer: for whoever can't go on without it.
+    ///
+    /// It is not part of the commit. It starts only when everything that this key committed before is durable,
+    /// and when the turn fails, or the process dies, before its own commit, the turn runs again and so does the
+    /// call: it is made at least once. Whatever need not be waited for is better recorded.
+    ///
+    /// # Errors
+    /// What Slack or the way there said; after [`Then::Retry`] the call may have been done all the same.
+    pub async fn call_at_least_once(
+        &self,
+        method: &str,
+        args: Map<String, Value>,
+    ) -> Result<Value, ReadError> {
+        let Setting {
+            app,
+            context,
+            calls,
+            ..
+        } = &self.setting;
+        let called = calls.call(app, &context.team, method.to_owned(), args);
+        let answer = called.await?;
+        serde_json::from_slice(&answer).map_err(|error| ReadError {
+            text: format!("{method}: {error}"),
+            then: Then::GiveUp,
+            after: None,
+        })
+    }
+
     /// The message that caused this turn, where a message did.
     pub fn cause(&self) -> Option<Posted> {
-        let thread = &self.setting.context.thread_ts;
-        let ts: &Ts = if thread.is_empty() {
-            &self.setting.context.ts
-        } else {
-            thread
-        };
+        self.message_at(&self.setting.context.ts)
+    }
+
+    /// The head of the thread that this turn is about; a message outside threads is the head of its own.
+    pub fn thread(&self) -> Option<Posted> {
+        let head = self.message_at(&self.setting.context.thread_ts);
+        head.or_else(|| self.cause())
+    }
+
+    fn message_at(&self, ts: &Ts) -> Option<Posted> {
         (!ts.is_empty()).then(|| Posted {
             channel: self.setting.context.channel.clone(),
             message: MessageRef::Ts(ts.clone()),
@@ -254,7 +298,7 @@ impl Turn {
         &self.setting.context.channel
     }
 
-    /// 1 for the first try of this delivery.
+    /// 1 for the first try of this delivery in this process.
     pub fn attempt(&self) -> u32 {
         self.setting.attempt
     }
@@ -264,7 +308,7 @@ impl Turn {
         &self.effects
     }
 
-    /// What was recorded, in order.
+    /// What was recorded, in order, and nothing else of the turn.
     pub fn into_effects(self) -> Vec<Effect> {
         self.effects
     }

@@ -1,4 +1,4 @@
-//! The directory: key → the actor that holds its state. The only user of a concurrent map on the event path.
+//! The directory: key → the actor that holds its state.
 
 use std::sync::Arc;
 

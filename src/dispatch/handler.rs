@@ -2,4 +2,7 @@
 mod machine;
 mod shell;
 
-pub use shell::{AttemptWanted, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace};
+pub use shell::{
+    AttemptSurvived, AttemptWanted, HandlerLost, HandlerShell, OnRecord, Routed, TurnEnded,
+    TurnResult, Workplace,
+};

@@ -4,7 +4,9 @@
 //! row, and acked then. A fast turn thus costs one durable write, and its ack already means *handled*.
 mod dedupe;
 mod machine;
+mod messages;
 mod shell;
 
 pub use machine::Counted;
-pub use shell::{Count, Counts, Entrance, InboxShell, Parts, Recovered, Stop};
+pub use messages::{Count, Counts, Entrance, Exhume, FlushWanted, Recovered, Stop};
+pub use shell::{InboxShell, Parts};

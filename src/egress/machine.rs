@@ -149,7 +149,7 @@ impl Machine {
         self.start(out);
     }
 
-    fn queue(&mut self, call: Queued) {
+    fn queue(&mut self, mut call: Queued) {
         let Effect::Call(args) = &call.committed.effect else {
             return;
         };
@@ -159,6 +159,9 @@ impl Machine {
             args.lane(),
         );
         if let Some(lane) = self.lanes.get_mut(&id) {
+            // A lane is in order, and goes on only when its last note is durable: before a crash nothing behind its
+            // first call was made, so nobody needs to look for it.
+            call.committed.is_recovered = false;
             lane.queue.push_back(call);
             return;
         }
@@ -339,6 +342,25 @@ mod tests {
         );
         assert_eq!(step(&mut machine, Input::Durable(10)), ["send 2"]);
         assert_eq!(machine.len(), 2);
+    }
+
+    #[test]
+    fn after_a_crash_only_the_first_call_of_a_lane_may_have_been_made_before() {
+        let mut machine = Machine::new(Rng::seeded(1));
+        let recovered = |n, channel| {
+            let mut call = call(n, channel);
+            call.committed.is_recovered = true;
+            call
+        };
+        let calls = vec![recovered(1, "C1"), recovered(2, "C1"), recovered(3, "C2")];
+        machine.step(Clock::system().now(), Input::Queued(calls), &mut Vec::new());
+        let lanes = machine.lanes.values().flat_map(|lane| &lane.queue);
+        let mut looked_for: Vec<&str> = lanes
+            .filter(|call| call.committed.is_recovered)
+            .map(|call| call.committed.name.0.as_str())
+            .collect();
+        looked_for.sort_unstable();
+        assert_eq!(looked_for, ["1", "3"]);
     }
 
     #[test]

@@ -85,11 +85,13 @@ impl Sender {
             return Tried::Never("not a call".to_owned());
         };
         let is_url = call.method.starts_with("http");
+        // Asked first: an install may become known between the two questions.
+        let is_settled = self.installs.is_settled(&committed.app);
         let install = self.installs.get(&committed.app, &committed.team);
         let token = match &install {
             _ if is_url => None,
             Some(install) => Some(&install.token),
-            None if !self.installs.is_settled(&committed.app) => return Tried::NotYet,
+            None if !is_settled => return Tried::NotYet,
             None => {
                 return Tried::Never(format!(
                     "no bot token of app {} for workspace {}; add it to bot_tokens",

@@ -102,6 +102,8 @@ pub struct Envelope {
     pub subject: Subject,
     /// The JSON as Slack sent it.
     pub payload: Bytes,
+    /// The event inside the payload, sharing its bytes; the payload itself where there is none inside.
+    pub event: Bytes,
     /// When we received it, milliseconds since 1970.
     pub received_ms: u64,
     /// When it happened by Slack's clock, seconds since 1970; 0 when not told.
@@ -157,6 +159,7 @@ impl Envelope {
             team: origin.team.clone(),
             kind,
             subject: Subject::default(),
+            event: payload.clone(),
             payload,
             received_ms,
             happened_s: 0,
@@ -187,6 +190,7 @@ impl Envelope {
             self.id = format!("{}/{}", self.app, callback.event_id);
         }
         if let Some(event) = callback.event {
+            self.event = payload.slice_ref(event.get().as_bytes());
             return self.read_inner(event.get().as_bytes());
         }
         self.subject.name = callback.kind.into_owned();

@@ -21,7 +21,19 @@ pub trait Reads {
     ) -> LocalBoxFuture<'static, Result<Vec<u8>, ReadError>>;
 }
 
-/// Why a read failed.
+/// Calls that a turn makes before its commit, at its own risk.
+pub trait Calls {
+    /// Waits until everything that this key committed before is durable, then calls `method` as `app` in `team`.
+    fn call(
+        &self,
+        app: &AppName,
+        team: &TeamId,
+        method: String,
+        args: Map<String, Value>,
+    ) -> LocalBoxFuture<'static, Result<Vec<u8>, ReadError>>;
+}
+
+/// Why a read, or a call within a turn, failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct ReadError {

@@ -1,8 +1,10 @@
 //! What Slack delivers inside an envelope: Events API callbacks and slash commands (fact sheet 3.2, 4.3).
 
 use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::id::{ChannelId, EventId, TeamId, Ts, UserId};
@@ -94,45 +96,85 @@ impl<'a> From<EventKind<'a>> for EventHead<'a> {
 /// When the value is neither null nor a `T`.
 pub fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
-    D: serde::Deserializer<'de>,
+    D: Deserializer<'de>,
     T: Default + Deserialize<'de>,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// A text, or an object that has an id, or something new that is tolerated.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
-pub enum Reference<'a> {
-    /// The text itself.
-    Text(#[serde(borrow)] Cow<'a, str>),
-    /// An object; `id` is absent in a few.
-    Object {
-        /// The object's id.
-        #[serde(default, borrow)]
-        id: Cow<'a, str>,
-    },
-    /// Anything else: tolerated, and without an id.
-    Other(serde::de::IgnoredAny),
-}
-
-impl Default for Reference<'_> {
-    fn default() -> Self {
-        Self::Other(serde::de::IgnoredAny)
-    }
-}
+/// A text, or the `id` of an object; empty for anything else, which is tolerated.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reference<'a>(Cow<'a, str>);
 
 impl Reference<'_> {
     /// The text or id, or nothing.
     pub fn as_str(&self) -> &str {
-        match self {
-            Self::Text(id) | Self::Object { id } => id,
-            Self::Other(_) => "",
-        }
+        &self.0
     }
 }
 
-/// A message that somebody posted.
+impl<'de: 'a, 'a> Deserialize<'de> for Reference<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By hand: serde's untagged enums copy every value before they look at it, on the hottest path there is.
+        deserializer.deserialize_any(ReferenceVisitor)
+    }
+}
+
+struct ReferenceVisitor;
+
+impl<'de> Visitor<'de> for ReferenceVisitor {
+    type Value = Reference<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Reference(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Reference(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut id = Reference::default();
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            if name == "id" {
+                id = map.next_value()?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(id)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Reference::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Reference::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Reference::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Reference::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Reference::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Reference::default())
+    }
+}
+/// A message that somebody posted: a person, or another bot (then `bot_id` is there).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Message {

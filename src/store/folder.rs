@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::state::State;
-use super::{Error, Unfolded, journal};
+use super::{Error, FreeBytes, Space, Unfolded, journal};
 use crate::base::clock::Clock;
 use crate::base::limits::{FOLD_ENTRIES, FOLD_EVERY};
 
@@ -20,8 +21,12 @@ pub(super) struct Handle {
 struct Shared {
     durable: AtomicU64,
     is_closing: AtomicBool,
+    /// Somebody waits for a fold.
+    is_wanted: AtomicBool,
     wake: Condvar,
     lock: Mutex<()>,
+    folded: Mutex<u64>,
+    caught_up: Condvar,
 }
 
 impl Handle {
@@ -31,6 +36,48 @@ impl Handle {
         if before / FOLD_ENTRIES != seq / FOLD_ENTRIES {
             self.shared.wake.notify_one();
         }
+    }
+
+    /// Has everything folded that is durable now, and waits for it; how many entries are still missing after
+    /// `within`.
+    pub(super) fn catch_up(&self, within: Duration) -> u64 {
+        let wanted = self.shared.durable.load(Ordering::Acquire);
+        let folded = self
+            .shared
+            .folded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *folded >= wanted {
+            return 0;
+        }
+        self.wake();
+        let (folded, _) = self
+            .shared
+            .caught_up
+            .wait_timeout_while(folded, within, |folded| *folded < wanted)
+            .unwrap_or_else(PoisonError::into_inner);
+        wanted.saturating_sub(*folded)
+    }
+
+    fn wake(&self) {
+        let _guard = self
+            .shared
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.shared.is_wanted.store(true, Ordering::Release);
+        self.shared.wake.notify_one();
+    }
+
+    /// Everything up to `watermark` is in `state.db`.
+    fn folded(&self, watermark: u64) {
+        let mut folded = self
+            .shared
+            .folded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *folded = watermark;
+        self.shared.caught_up.notify_all();
     }
 
     /// Fold once more, then end.
@@ -54,7 +101,8 @@ impl Handle {
             .lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if !self.is_closing() {
+        let is_wanted = self.shared.is_wanted.swap(false, Ordering::AcqRel);
+        if !is_wanted && !self.is_closing() {
             drop(self.shared.wake.wait_timeout(guard, FOLD_EVERY));
         }
     }
@@ -89,19 +137,20 @@ pub(super) fn start(
     folder: &Path,
     state: State,
     unfolded: Arc<Unfolded>,
+    watch: Watch,
     clock: Clock,
 ) -> Result<(Handle, JoinHandle<()>), Error> {
     let handle = Handle {
         shared: Arc::default(),
     };
-    handle
-        .shared
-        .durable
-        .store(state.watermark()?, Ordering::Release);
+    let watermark = state.watermark()?;
+    handle.shared.durable.store(watermark, Ordering::Release);
+    handle.folded(watermark);
     let work = Work {
         folder: folder.to_owned(),
         state,
         unfolded,
+        watch,
         clock,
         handle: handle.clone(),
     };
@@ -119,14 +168,22 @@ struct Work {
     folder: PathBuf,
     state: State,
     unfolded: Arc<Unfolded>,
+    watch: Watch,
     clock: Clock,
     handle: Handle,
+}
+
+/// What the folder's thread looks after beside folding.
+pub(super) struct Watch {
+    pub(super) space: Space,
+    pub(super) free_bytes: FreeBytes,
 }
 
 impl Work {
     fn run(mut self) {
         loop {
             let is_last = self.handle.is_closing();
+            self.watch.space.look(&self.folder, &self.watch.free_bytes);
             // A fold that fails loses nothing: the journal keeps its files until one succeeds.
             if let Err(error) = self.fold() {
                 tracing::error!(%error, "the journal can't be folded, and grows until it can");
@@ -155,7 +212,9 @@ impl Work {
             }
             let file = journal::open_to_read(path)?;
             while fold_some(&file, &mut self.state, self.clock.unix_ms())? {
-                self.unfolded.forget(self.state.watermark()?);
+                let watermark = self.state.watermark()?;
+                self.unfolded.forget(watermark);
+                self.handle.folded(watermark);
             }
             drop(file);
             if next.is_some() {

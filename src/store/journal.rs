@@ -1,6 +1,7 @@
 //! The journal: what happened, in order, in SQLite files that are rotated and removed whole.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::config::DbConfig;
@@ -29,20 +30,48 @@ pub(super) struct MarkBatch {
     pub(super) hashes: Vec<u8>,
 }
 
+/// A step of a write, before which a test may let it fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A new file is made.
+    Create,
+    /// An entry is inserted.
+    Insert,
+    /// The marks are inserted.
+    Mark,
+    /// The batch is made durable.
+    Commit,
+}
+
+/// Whether a step may go on.
+pub type Probe = Arc<dyn Fn(Step) -> bool + Send + Sync>;
+
 /// The file that is being written.
-#[derive(Debug)]
 pub(super) struct Journal {
     folder: PathBuf,
+    probe: Option<Probe>,
     file: Option<Connection>,
     bytes: usize,
 }
 
 impl Journal {
-    pub(super) fn new(folder: &Path) -> Self {
+    pub(super) fn new(folder: &Path, probe: Option<Probe>) -> Self {
         Self {
             folder: folder.to_owned(),
+            probe,
             file: None,
             bytes: 0,
+        }
+    }
+
+    /// Whether the disk would take this step; it always does but in tests.
+    fn at(&self, step: Step) -> Result<(), Error> {
+        match &self.probe {
+            Some(probe) if !probe(step) => Err(Error::Sqlite {
+                doing: "writing the journal",
+                why: format!("failed before {step:?}, as asked"),
+            }),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -60,6 +89,7 @@ impl Journal {
             Some(file) if self.bytes < JOURNAL_FILE_BYTES_MAX => file,
             _ => {
                 self.bytes = 0;
+                self.at(Step::Create)?;
                 create(&file_name(&self.folder, first.seq))?
             }
         };
@@ -68,6 +98,7 @@ impl Journal {
         {
             let mut insert = transaction.prepare_cached(INSERT).map_err(&fail)?;
             for entry in entries {
+                self.at(Step::Insert)?;
                 let body = entry.body.as_deref().map(text).transpose()?;
                 self.bytes +=
                     body.map_or(0, str::len) + entry.extra.as_ref().map_or(0, String::len) + 64;
@@ -85,6 +116,7 @@ impl Journal {
                     .map_err(&fail)?;
             }
             if !marks.is_empty() {
+                self.at(Step::Mark)?;
                 let hashes: Vec<u8> = marks.iter().flat_map(|mark| mark.0.to_be_bytes()).collect();
                 transaction
                     .prepare_cached("INSERT INTO mark(seq, at_ms, hashes) VALUES (?,?,?)")
@@ -94,6 +126,7 @@ impl Journal {
                     .map_err(&fail)?;
             }
         }
+        self.at(Step::Commit)?;
         transaction.commit().map_err(&fail)?;
         self.file = Some(file);
         Ok(())

@@ -54,6 +54,11 @@ pub enum Record {
         /// Its row.
         row: u64,
     },
+    /// Such an attempt failed without ending the process: it does not count against the delivery.
+    Survived {
+        /// Its row.
+        row: u64,
+    },
     /// A turn's commit.
     Turn {
         /// The delivery's durable name.
@@ -272,6 +277,7 @@ impl Record {
                 error,
             } => dead_delivery(entry("dead"), row, &key, &envelope, error)?,
             Self::Attempt { row } => referring(entry("attempt"), row),
+            Self::Survived { row } => referring(entry("survived"), row),
             Self::Exhume { dead } => referring(entry("exhume"), dead),
             Self::Requeue {
                 dead,

@@ -8,12 +8,15 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::journal::{MarkBatch, bytes, from_sql, to_sql};
 use super::record::{DeadExtra, DeadHead, Entry, RowHead, TurnExtra};
-use super::{Error, RecoveredRow, doing};
-use crate::base::limits::{MARKS_ON_DISK, POSTED_ON_DISK};
+use super::{Error, RecoveredRow, doing, marks};
+use crate::base::limits::POSTED_ON_DISK;
 use crate::flow::effect::{Committed, Effect, EffectName};
 use crate::flow::envelope::Mark;
 use crate::flow::key::{AppName, Key};
 use crate::slack::id::{ChannelId, Ts};
+
+/// The file's name.
+pub(super) const FILE: &str = "state.db";
 
 /// The newest format that this module knows; `PRAGMA user_version` of `state.db`.
 const FORMAT: i64 = 1;
@@ -31,7 +34,6 @@ const SCHEMA: &str = "
         team TEXT NOT NULL, effect TEXT NOT NULL, PRIMARY KEY(seq, n)) WITHOUT ROWID;
     CREATE TABLE posted(name TEXT PRIMARY KEY, channel TEXT NOT NULL, ts TEXT NOT NULL, at_ms INTEGER NOT NULL)
         WITHOUT ROWID;
-    CREATE TABLE mark(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hashes BLOB NOT NULL);
     CREATE INDEX posted_at ON posted(at_ms);
     CREATE TABLE dead(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
         key TEXT NOT NULL, error TEXT NOT NULL, head TEXT NOT NULL, body TEXT NOT NULL);
@@ -53,7 +55,8 @@ struct Sum {
     rows: BTreeMap<u64, Entry>,
     settled: BTreeSet<u64>,
     released: BTreeSet<u64>,
-    attempts: BTreeMap<u64, u32>,
+    /// Attempts that are on record, less those that the process survived.
+    attempts: BTreeMap<u64, i64>,
     exhumed: BTreeSet<u64>,
     effects: BTreeMap<(u64, u32), (String, TurnExtra, Effect)>,
     ended: BTreeSet<(u64, u32)>,
@@ -78,6 +81,11 @@ impl Sum {
             "attempt" => {
                 if let Some(row) = entry.refers {
                     *self.attempts.entry(row).or_default() += 1;
+                }
+            }
+            "survived" => {
+                if let Some(row) = entry.refers {
+                    *self.attempts.entry(row).or_default() -= 1;
                 }
             }
             "turn" => self.add_turn(entry)?,
@@ -162,7 +170,7 @@ impl Sum {
 
 impl State {
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("state.db");
+        let path = folder.join(FILE);
         let db = Connection::open(&path).map_err(doing("opening state.db"))?;
         let fail = doing("preparing state.db");
         db.busy_timeout(std::time::Duration::from_secs(5))
@@ -186,7 +194,10 @@ impl State {
             .map_err(&fail)?;
         match found {
             0 => db
-                .execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))
+                .execute_batch(&format!(
+                    "BEGIN IMMEDIATE; {SCHEMA} {} COMMIT;",
+                    marks::SCHEMA
+                ))
                 .map_err(&fail)?,
             FORMAT => {}
             _ => {
@@ -240,7 +251,7 @@ impl State {
         let fail = doing("folding the journal into state.db");
         let transaction = self.db.transaction().map_err(&fail)?;
         write_sum(&transaction, &sum, now_ms)
-            .and_then(|()| write_marks(&transaction, marks, now_ms))
+            .and_then(|()| marks::write(&transaction, marks, now_ms))
             .and_then(|()| {
                 transaction.execute(
                     "INSERT INTO meta(name, value) VALUES ('watermark', ?)
@@ -307,29 +318,10 @@ impl State {
         Ok(found)
     }
 
-    /// The marks of everything since `since_ms`, oldest first.
+    /// The marks of everything since `since_ms`, and of some before.
     pub(super) fn marks_since(&self, since_ms: u64) -> Result<Vec<Mark>, Error> {
-        let fail = doing("reading the marks");
-        let mut query = self
-            .db
-            .prepare("SELECT hashes FROM mark WHERE at_ms >= ? ORDER BY seq")
-            .map_err(&fail)?;
-        let blobs = query
-            .query_map([to_sql(since_ms)], |row| row.get::<_, Vec<u8>>(0))
-            .map_err(&fail)?;
-        let mut found = Vec::new();
-        for blob in blobs {
-            found.extend(unpack(&blob.map_err(&fail)?));
-        }
-        Ok(found)
+        marks::since(&self.db, since_ms)
     }
-}
-
-/// The marks in a blob of hashes.
-pub(super) fn unpack(blob: &[u8]) -> impl Iterator<Item = Mark> + '_ {
-    blob.chunks_exact(16)
-        .filter_map(|chunk| chunk.try_into().ok())
-        .map(|bytes| Mark(u128::from_be_bytes(bytes)))
 }
 
 fn write_sum(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<()> {
@@ -426,33 +418,15 @@ fn write_effects(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Resu
     Ok(())
 }
 
-fn write_marks(db: &Transaction<'_>, marks: &[MarkBatch], now_ms: u64) -> rusqlite::Result<()> {
-    // One run of sorted hashes per fold: a look-up is a binary search in each run, and nothing is ever updated.
-    if let Some(last) = marks.last() {
-        let mut all: Vec<Mark> = marks
-            .iter()
-            .flat_map(|batch| unpack(&batch.hashes))
-            .collect();
-        all.sort_unstable();
-        let hashes: Vec<u8> = all.iter().flat_map(|mark| mark.0.to_be_bytes()).collect();
-        db.prepare_cached("INSERT INTO mark(seq, at_ms, hashes) VALUES (?,?,?)")?
-            .execute(params![to_sql(last.seq), to_sql(last.at_ms), hashes])?;
-    }
-    let oldest =
-        now_ms.saturating_sub(u64::try_from(MARKS_ON_DISK.as_millis()).unwrap_or(u64::MAX));
-    db.execute("DELETE FROM mark WHERE at_ms < ?", [to_sql(oldest)])?;
-    Ok(())
-}
-
 /// Reads that any number of connections may do beside the folder.
 #[derive(Debug)]
 pub(super) struct StateReader {
-    db: Connection,
+    pub(super) db: Connection,
 }
 
 impl StateReader {
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
-        let db = Connection::open(folder.join("state.db")).map_err(doing("opening state.db"))?;
+        let db = Connection::open(folder.join(FILE)).map_err(doing("opening state.db"))?;
         db.busy_timeout(std::time::Duration::from_secs(5))
             .and_then(|()| db.pragma_update(None, "query_only", true))
             .and_then(|()| db.pragma_update(None, "wal_autocheckpoint", 0))
@@ -506,25 +480,8 @@ impl StateReader {
             .map_err(doing("reading what an effect posted"))
     }
 
-    /// Whether the mark is in one of the runs on disk.
+    /// Whether the mark is on disk.
     pub(super) fn has_mark(&self, mark: Mark) -> Result<bool, Error> {
-        let fail = doing("looking up a mark");
-        let wanted = mark.0.to_be_bytes();
-        let mut query = self
-            .db
-            .prepare_cached("SELECT hashes FROM mark ORDER BY seq DESC")
-            .map_err(&fail)?;
-        let mut runs = query.query([]).map_err(&fail)?;
-        while let Some(run) = runs.next().map_err(&fail)? {
-            let blob = run
-                .get_ref(0)
-                .and_then(|value| Ok(value.as_blob()?))
-                .map_err(&fail)?;
-            let (hashes, _) = blob.as_chunks::<16>();
-            if hashes.binary_search(&wanted).is_ok() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        marks::has(&self.db, mark)
     }
 }

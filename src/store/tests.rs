@@ -15,10 +15,10 @@ use crate::flow::key::AppName;
 use crate::slack::id::TeamId;
 
 /// A folder of its own, removed at the end.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("callboard-store-{}-{n}", std::process::id());
@@ -31,11 +31,13 @@ impl Folder {
         Config {
             path: self.0.clone(),
             marks_back_ms: 600_000,
+            free_bytes: free_bytes(),
+            probe: None,
             on_failure: Arc::new(|error| panic!("{error}")),
         }
     }
 
-    fn open(&self) -> (Opened, Recovered) {
+    pub(super) fn open(&self) -> (Opened, Recovered) {
         let (store, recovered) = Store::open(&self.config(), Clock::system()).unwrap();
         let (tell, told) = mpsc::channel();
         let from = store.queue.register(move |durable| {
@@ -52,15 +54,15 @@ impl Drop for Folder {
     }
 }
 
-struct Opened {
-    store: Store,
+pub(super) struct Opened {
+    pub(super) store: Store,
     from: Submitter,
     told: mpsc::Receiver<Durable>,
 }
 
 impl Opened {
     /// Submits, and waits until it is durable; gives the first entry's number.
-    fn put(&self, records: Vec<Record>) -> u64 {
+    pub(super) fn put(&self, records: Vec<Record>) -> u64 {
         let count = u64::try_from(records.len()).unwrap();
         let submissions = records
             .into_iter()
@@ -91,7 +93,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
         .block_on(work)
 }
 
-fn envelope(id: &str) -> Arc<Envelope> {
+pub(super) fn envelope(id: &str) -> Arc<Envelope> {
     let payload =
         json!({"team_id": "T1", "event_id": id, "event": {"type": "message", "user": "U1"}});
     let origin = Origin {
@@ -111,7 +113,7 @@ fn row(id: &str) -> Record {
     }
 }
 
-fn turn(id: &str, row: Option<u64>, key: &str, state: &str, effects: usize) -> Record {
+pub(super) fn turn(id: &str, row: Option<u64>, key: &str, state: &str, effects: usize) -> Record {
     let call = Call {
         method: "chat.postMessage".into(),
         args: serde_json::Map::new(),
@@ -129,7 +131,7 @@ fn turn(id: &str, row: Option<u64>, key: &str, state: &str, effects: usize) -> R
     }
 }
 
-fn sent(seq: u64, n: u32) -> Record {
+pub(super) fn sent(seq: u64, n: u32) -> Record {
     Record::Effect {
         seq,
         n,
@@ -183,6 +185,28 @@ fn unfinished_rows_waiting_effects_states_and_marks_come_back() {
         .collect();
     assert_eq!(ids, ["a/Ev2", "a/Ev4"], "one folded, one in the journal");
     opened.store.close();
+}
+
+#[test]
+fn rule_7_attempts_that_the_process_survived_do_not_count() {
+    let folder = Folder::new();
+    let (opened, _) = folder.open();
+    let row = opened.put(vec![row("Ev1")]);
+    opened.store.close();
+    let (attempt, survived) = (Record::Attempt { row }, Record::Survived { row });
+    // Each in a run of its own: the first is counted on, the second takes back what was counted before.
+    for (records, counted) in [
+        (vec![attempt.clone()], 1),
+        (vec![attempt.clone(), survived.clone(), attempt.clone()], 2),
+        (vec![survived], 1),
+    ] {
+        let (opened, _) = folder.open();
+        opened.put(records);
+        opened.store.close();
+        let (opened, recovered) = folder.open();
+        assert_eq!(recovered.rows[0].attempts, counted);
+        opened.store.close();
+    }
 }
 
 #[test]
@@ -336,4 +360,83 @@ fn garble(path: &Path, from: u64, rng: &mut crate::base::rng::Rng) {
         }
     }
     std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_write_that_fails_at_any_step_is_told_once_and_what_was_answered_before_is_there() {
+    for step in [Step::Create, Step::Insert, Step::Mark, Step::Commit] {
+        let folder = Folder::new();
+        let is_failing = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (failed, failures) = mpsc::channel();
+        let probed = Arc::clone(&is_failing);
+        let config = Config {
+            probe: Some(Arc::new(move |at| {
+                at != step || !probed.load(Ordering::SeqCst)
+            })),
+            on_failure: Arc::new(move |error| {
+                failed.send(error.to_string()).ok();
+            }),
+            ..folder.config()
+        };
+        let (store, _) = Store::open(&config, Clock::system()).unwrap();
+        let (tell, told) = mpsc::channel();
+        let from = store.queue.register(move |durable| {
+            tell.send(durable).ok();
+        });
+        let submit = |record: Record| {
+            let mark = envelope("Ev").mark();
+            store.queue.submit(vec![Submission { record, mark, from }])
+        };
+        let is_new_file = step == Step::Create;
+        if !is_new_file {
+            let first = submit(turn("Ev1", None, "k", "1", 1));
+            assert_eq!(told.recv().unwrap().upto, first);
+        }
+        is_failing.store(true, Ordering::SeqCst);
+        submit(turn("Ev2", None, "k", "2", 1));
+        let failure = failures.recv().unwrap();
+        assert!(failure.contains(&format!("{step:?}")), "{failure}");
+        submit(turn("Ev3", None, "k", "3", 1));
+        store.close();
+        assert!(
+            told.try_recv().is_err(),
+            "{step:?}: nothing is told durable after a failure"
+        );
+        assert!(failures.try_recv().is_err(), "{step:?}: told once");
+        let (opened, recovered) = folder.open();
+        let expected = (!is_new_file).then(|| "1".to_owned());
+        assert_eq!(opened.state("k"), expected, "{step:?}");
+        assert_eq!(
+            recovered.effects.len(),
+            usize::from(!is_new_file),
+            "{step:?}"
+        );
+        opened.store.close();
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_is_seen_in_time_and_room_is_seen_again() {
+    let folder = Folder::new();
+    let free = Arc::new(AtomicU64::new(u64::MAX));
+    let asked = Arc::clone(&free);
+    let config = Config {
+        free_bytes: Arc::new(move |_| Some(asked.load(Ordering::SeqCst))),
+        ..folder.config()
+    };
+    let (store, _) = Store::open(&config, Clock::system()).unwrap();
+    let until = |is_short| {
+        let clock = Clock::system();
+        let deadline = clock.now() + crate::base::limits::FOLD_EVERY * 5;
+        while store.space.is_short() != is_short {
+            assert!(clock.now() < deadline, "not seen");
+            std::thread::park_timeout(std::time::Duration::from_millis(5));
+        }
+    };
+    until(false);
+    free.store(1000, Ordering::SeqCst);
+    until(true);
+    free.store(u64::MAX, Ordering::SeqCst);
+    until(false);
+    store.close();
 }

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 pub(super) use machine::{Batch, Written};
 use machine::{Machine, Next};
 
-use super::journal::Journal;
+use super::journal::{Journal, Probe};
 use super::record::Submission;
 use super::{Error, folder};
 use crate::base::clock::Clock;
@@ -139,15 +139,22 @@ impl Queue {
     }
 }
 
+/// How writes fail, and what happens then.
+pub(super) struct Failing {
+    pub(super) probe: Option<Probe>,
+    pub(super) on_failure: Arc<dyn Fn(&Error) + Send + Sync>,
+}
+
 /// Starts the writer's thread.
 pub(super) fn start(
     path: &Path,
     queue: Arc<Queue>,
     folding: folder::Handle,
     clock: Clock,
-    on_failure: Arc<dyn Fn(&Error) + Send + Sync>,
+    failing: Failing,
 ) -> Result<JoinHandle<()>, Error> {
-    let mut journal = Journal::new(path);
+    let mut journal = Journal::new(path, failing.probe);
+    let on_failure = failing.on_failure;
     std::thread::Builder::new()
         .name("writer".into())
         .spawn(move || {

@@ -1,10 +1,13 @@
 //! The bots under test. What they do wrong, they do because a message asks for it.
+mod crowd;
 
 use std::time::Duration;
 
 use callboard::prelude::*;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
+
+pub(crate) use crowd::{Canary, Clerk, Tally};
 
 /// What `waits` waits for: whoever comes through takes a permit with him.
 static GATE: Semaphore = Semaphore::const_new(0);
@@ -30,8 +33,21 @@ async fn take_time(text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Counts greetings per user. Words in a message make it fail, panic or take its time:
-/// `fails=2` (the first two tries), `panics`, `naps=300` (milliseconds), `waits` (until it is let through).
+/// Fails or panics as `text` asks for by words that begin with `whose`.
+fn go_wrong(whose: &str, text: &str, attempt: u32) -> Result<()> {
+    let is_asked = |word: &str| {
+        let tries = number(text, &format!(" {whose}{word}="));
+        tries.is_some_and(|tries| u64::from(attempt) <= tries)
+    };
+    if is_asked("fails") {
+        return Err("asked to fail".into());
+    }
+    assert!(!is_asked("panics"), "asked to panic");
+    Ok(())
+}
+
+/// Counts greetings per user. Words in a message make it fail, panic or take its time: `fails=2` and `panics=2` (the
+/// first two tries), `naps=300` (milliseconds), `waits` (until it is let through).
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Greeter {
     greeted: u32,
@@ -57,17 +73,14 @@ impl On<Message> for Greeter {
             turn.say(text);
         }
         take_time(&message.text).await?;
-        if number(&message.text, "fails=").is_some_and(|tries| u64::from(turn.attempt()) <= tries) {
-            return Err("asked to fail".into());
-        }
-        assert!(!message.text.contains("panics"), "asked to panic");
-        Ok(())
+        go_wrong("", &message.text, turn.attempt())
     }
 }
 
 impl On<Command> for Greeter {
-    async fn on(&mut self, command: Command, _: &mut Turn) -> Result<Reply> {
+    async fn on(&mut self, command: Command, turn: &mut Turn) -> Result<Reply> {
         take_time(&command.text).await?;
+        go_wrong("", &command.text, turn.attempt())?;
         Ok(Reply::ephemeral(format!("{} so far", self.greeted)))
     }
 }
@@ -113,9 +126,10 @@ impl HandlerActor for Report {
 impl On<Command> for Report {
     async fn on(&mut self, command: Command, turn: &mut Turn) -> Result<Reply> {
         self.ordered += 1;
+        go_wrong("", &command.text, turn.attempt())?;
         let thread = turn.say(format!(
-            "<@{}> ordered {}: working",
-            command.user, command.text
+            "<@{}> ordered {} as number {}: working",
+            command.user, command.text, self.ordered
         ));
         turn.defer(&Compile {
             subject: command.text,

@@ -1,8 +1,13 @@
 //! End to end over real sockets: what people type, what Slack does to the connections, what handlers get wrong.
+//! Tests of the delivery's rules are named after them (`rule_10_..`).
 mod answers;
 mod calls;
 mod commands;
 mod connections;
 mod failures;
+mod handles;
+mod memos;
+mod policies;
 mod restarts;
+mod several;
 mod storm;

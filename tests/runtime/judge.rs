@@ -1,9 +1,8 @@
 //! The judge outside: decides the promises from the simulator's record alone.
 //!
 //! It sees only what passed between Slack and the program (envelopes, acks, frames, calls) and uses none of the
-//! program's code. It knows one bot: whoever writes "hello" is answered `Hello <@U>, that makes N`, where N counts
-//! the greetings of that user in that workspace by that app. The effect in a post's metadata names the event that
-//! it answers; everything else is found by counting.
+//! program's code. It knows a few bots, each with a counter of its own in its answers ([`Bot`]), and two slash
+//! commands. The effect in a post's metadata names the event that it answers; everything else is found by counting.
 //!
 //! | rule | promise |
 //! |---|---|
@@ -11,9 +10,12 @@
 //! | [`ordered`] | P2: per key in order |
 //! | [`counted`] | P3: state and posts belong together: 1..n without gap or repeat |
 //! | [`once`] | P4: each event is answered once, by one post, in its place |
+//! | [`commands`] | P1, P3 and P4 of slash commands: answer, posts and job |
 //! | [`acked`] | P8: an ack for each delivery, at most one, in time |
 mod acked;
 mod answered;
+mod bots;
+mod commands;
 mod counted;
 mod facts;
 mod forge;
@@ -24,18 +26,47 @@ mod tests;
 
 use std::fmt;
 
+pub(crate) use bots::Bot;
 pub(crate) use facts::Facts;
 pub(crate) use record::Record;
 
-/// What a run was allowed to do, beyond keeping every promise.
-#[derive(Debug, Clone, Default)]
+/// Who ran, and what the run was allowed to do, beyond keeping every promise.
+#[derive(Debug, Clone)]
 pub(crate) struct Rules {
+    /// The bots that were hosted.
+    pub(crate) bots: &'static [Bot],
     /// The process is killed: a post that Slack took and of which no note was made may be made again.
     pub(crate) are_kills_declared: bool,
     /// The deadline is shorter than the runtime can hold: acks may be late.
     pub(crate) are_late_acks_declared: bool,
-    /// Greetings with this word are given up: they are never answered, and don't count.
-    pub(crate) given_up_word: Option<&'static str>,
+    /// Messages with this word are given up by this bot: never answered, and not counted.
+    pub(crate) given_up: &'static [(Bot, &'static str)],
+}
+
+impl Rules {
+    /// The greeter alone, and nothing allowed.
+    pub(crate) const GREETER: Self = Self {
+        bots: &[Bot::Greeter],
+        are_kills_declared: false,
+        are_late_acks_declared: false,
+        given_up: &[],
+    };
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::GREETER
+    }
+}
+
+/// A delivery that the program gave up because the process ended again and again while it ran: that many kills on one
+/// delivery look like poison. Only the store tells which they are.
+#[derive(Debug, Clone)]
+pub(crate) struct Buried {
+    /// The envelope's id in the store: the app's name, and the event, or the effect that sent it.
+    pub(crate) name: String,
+    /// The handler that it was for.
+    pub(crate) handler: String,
 }
 
 /// Which promise was broken.
@@ -72,10 +103,16 @@ impl fmt::Display for Violation {
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) violations: Vec<Violation>,
-    /// Greetings that were owned, so that an answer is owed.
+    /// Answers that are owed: those of each bot, to each message that was owned.
     pub(crate) owned: usize,
-    /// Greetings that were answered.
+    /// Answers that were given, repeats not counted.
     pub(crate) answered: usize,
+    /// Slash commands that were acked in time, so that an answer is owed.
+    pub(crate) commands_owned: usize,
+    /// Slash commands that were answered.
+    pub(crate) commands_answered: usize,
+    /// Acks that came after their deadline.
+    pub(crate) late_acks: usize,
     /// Posts made twice because a kill fell between Slack's receipt and our note.
     pub(crate) doubled_by_kills: usize,
 }
@@ -100,12 +137,18 @@ impl Verdict {
 
 /// Judges a record that is complete: nothing is under way any more.
 pub(crate) fn judge(record: &Record, rules: &Rules) -> Verdict {
+    judge_without(record, rules, &[])
+}
+
+/// Judges a complete record; nothing is owed by the deliveries that were `buried`.
+pub(crate) fn judge_without(record: &Record, rules: &Rules, buried: &[Buried]) -> Verdict {
     let facts = Facts::of(record);
     let mut verdict = Verdict::default();
-    answered::judge(&facts, rules, &mut verdict);
+    answered::judge(&facts, rules, buried, &mut verdict);
     ordered::judge(&facts, &mut verdict);
     counted::judge(&facts, &mut verdict);
     once::judge(&facts, rules, &mut verdict);
+    commands::judge(record, &facts, rules, buried, &mut verdict);
     acked::judge(record, rules, &mut verdict);
     verdict
 }

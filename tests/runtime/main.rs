@@ -6,5 +6,6 @@ mod crash;
 mod end_to_end;
 mod folder;
 mod judge;
+mod operator;
 mod sentinel;
 mod stand;

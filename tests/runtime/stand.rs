@@ -13,6 +13,7 @@ use callboard::config::{App, Config, Runtime, Slack, Store, Transport};
 use callboard::ingress::Standing;
 use callboard::sim::{self, Entry, Options, Simulator, What, World};
 use callboard::slack::id::{AppId, ChannelId, TeamId, Ts, UserId};
+use rusqlite::Connection;
 
 use crate::bots::{Greeter, Report, close_gate};
 use crate::folder::Folder;
@@ -34,6 +35,15 @@ pub(crate) struct Place {
     pub(crate) users: Vec<UserId>,
 }
 
+/// One dead letter, as the store keeps it.
+#[derive(Debug)]
+pub(crate) struct Dead {
+    pub(crate) name: String,
+    pub(crate) key: String,
+    pub(crate) error: String,
+    pub(crate) body: String,
+}
+
 /// Everything a test needs. Dropping it checks the log and removes the store.
 pub(crate) struct Stand {
     pub(crate) simulator: Simulator,
@@ -51,16 +61,25 @@ pub(crate) fn stand() -> Stand {
     stand_with(Options::default())
 }
 
-/// An ack is due after a second, and what is not acked comes again at once, then after 2 s and 10 s.
+/// What is not acked comes again at once, then after 3 s and 15 s. The deadline is Slack's: on a busy machine a
+/// shorter one would make Slack give up what nobody did wrong.
 pub(crate) fn impatient() -> Stand {
     stand_with(Options {
-        ack_deadline: Duration::from_secs(1),
-        time_scale: 30.0,
+        time_scale: 20.0,
         ..Options::default()
     })
 }
 
-pub(crate) fn stand_with(mut options: Options) -> Stand {
+/// `classic` is in the first workspace too, beside `acme`.
+pub(crate) fn shared() -> Stand {
+    built(Options::default(), &[2, 0])
+}
+
+pub(crate) fn stand_with(options: Options) -> Stand {
+    built(options, &[2])
+}
+
+fn built(mut options: Options, classic_in: &[usize]) -> Stand {
     let log = watch();
     close_gate();
     let mut world = World::empty();
@@ -74,7 +93,10 @@ pub(crate) fn stand_with(mut options: Options) -> Stand {
         .iter()
         .map(|place| Secret::new(world.install(&acme, &place.team).unwrap()))
         .collect();
-    let rtm_token = Secret::new(world.install(&classic, &places[2].team).unwrap());
+    let rtm_tokens = classic_in
+        .iter()
+        .map(|&at| Secret::new(world.install(&classic, &places[at].team).unwrap()))
+        .collect();
     options.world = world;
     let simulator = sim::start(options).unwrap();
     let described = simulator.describe();
@@ -101,7 +123,7 @@ pub(crate) fn stand_with(mut options: Options) -> Stand {
             App {
                 name: "classic".to_owned(),
                 transport: Transport::Rtm,
-                bot_tokens: vec![rtm_token],
+                bot_tokens: rtm_tokens,
             },
         ],
     };
@@ -131,6 +153,27 @@ fn place(world: &mut World, name: &str) -> Place {
     }
 }
 
+impl Drop for Stand {
+    /// A record of what went wrong is worth more than a panic's text.
+    #[expect(clippy::print_stderr, reason = "it belongs to the failure")]
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        let lines: Vec<String> = self
+            .simulator
+            .record()
+            .iter()
+            .filter_map(|entry| serde_json::to_string(entry).ok())
+            .collect();
+        let name = format!("callboard-record-{}.jsonl", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        if std::fs::write(&path, lines.join("\n")).is_ok() {
+            eprintln!("the simulator's record is in {}", path.display());
+        }
+    }
+}
+
 /// Waits until `is_so`, and fails with `what` when it does not come about.
 #[track_caller]
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -145,24 +188,36 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until every connection is up.
+#[track_caller]
+fn connected(running: Running) -> Running {
+    until("every connection is up", || {
+        let standings = running.standings().all();
+        let is_up = |(_, standing): &(String, Standing)| *standing == Standing::Up;
+        standings.len() == running.lines().len() && standings.iter().all(is_up)
+    });
+    running
+}
+
 impl Stand {
-    /// The runtime with both bots, connected.
+    /// The runtime with the greeter and the report, connected.
     #[track_caller]
     pub(crate) fn start(&self) -> Running {
-        let running = self.try_start().unwrap();
-        until("every connection is up", || {
-            let standings = running.standings().all();
-            let is_up = |(_, standing): &(String, Standing)| *standing == Standing::Up;
-            standings.len() == 2 && standings.iter().all(is_up)
-        });
-        running
+        connected(self.try_start().unwrap())
     }
 
     pub(crate) fn try_start(&self) -> Result<Running, StartError> {
+        self.host().handler::<Greeter>().handler::<Report>().start()
+    }
+
+    /// The runtime with the handlers that `with` adds, connected.
+    #[track_caller]
+    pub(crate) fn start_with(&self, with: impl FnOnce(Callboard) -> Callboard) -> Running {
+        connected(with(self.host()).start().unwrap())
+    }
+
+    fn host(&self) -> Callboard {
         Callboard::from_config(self.config.clone())
-            .handler::<Greeter>()
-            .handler::<Report>()
-            .start()
     }
 
     /// User number `user` writes `text` in #general.
@@ -191,7 +246,13 @@ impl Stand {
     /// User number `user` of the first workspace runs a command in #general; the envelope that carries it.
     #[track_caller]
     pub(crate) fn runs(&self, user: usize, command: &str, text: &str) -> String {
-        let place = &self.places[0];
+        self.runs_in(0, user, command, text)
+    }
+
+    /// User number `user` runs a command in #general of `place`, which must be one of the first two.
+    #[track_caller]
+    pub(crate) fn runs_in(&self, place: usize, user: usize, command: &str, text: &str) -> String {
+        let place = &self.places[place];
         let user = &place.users[user];
         self.simulator
             .command(&place.team, &place.general, user, command, text)
@@ -266,6 +327,49 @@ impl Stand {
     /// A folder for what belongs to this test; the store is in it.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Every dead letter in the store, the oldest first. Nothing may run on it.
+    pub(crate) fn dead(&self) -> Vec<Dead> {
+        let db = Connection::open(self.state_db()).unwrap();
+        let mut query = db
+            .prepare("SELECT name, key, error, body FROM dead ORDER BY seq")
+            .unwrap();
+        let dead = query.query_map([], |row| {
+            Ok(Dead {
+                name: row.get(0)?,
+                key: row.get(1)?,
+                error: row.get(2)?,
+                body: row.get(3)?,
+            })
+        });
+        dead.unwrap().map(Result::unwrap).collect()
+    }
+
+    /// The texts of the bots' successful posts, in order.
+    pub(crate) fn posts(&mut self) -> Vec<String> {
+        let text = |what: &What| match what {
+            What::Call {
+                method,
+                args,
+                ok: true,
+                ..
+            } if method == "chat.postMessage" => Some(args.get("text")?.as_str()?.to_owned()),
+            _ => None,
+        };
+        let record = self.record();
+        record
+            .iter()
+            .filter_map(|entry| text(&entry.what))
+            .collect()
+    }
+
+    /// Waits until the bots posted `text`.
+    #[track_caller]
+    pub(crate) fn posted(&mut self, text: &str) {
+        until(&format!("{text:?} is posted"), || {
+            self.posts().iter().any(|post| post == text)
+        });
     }
 
     /// The database in which the store keeps what follows from its journal.

@@ -29,7 +29,7 @@ use crate::sim::SocketId;
 use crate::sim::inside::Machine;
 use crate::slack::id::AppId;
 use crate::store::simulated::{self, Opened, Pending};
-use crate::store::{Queue, Reader, Unfolded};
+use crate::store::{Queue, Reader, Space, Unfolded};
 use crate::web::Api;
 
 /// How a life ends, unless it ends earlier.
@@ -160,6 +160,7 @@ fn cast(
             queue: Arc::clone(queue),
             reader: reader.clone(),
             unfolded: Arc::clone(unfolded),
+            space: Space::default(),
             outbox: outbox_entrance.clone(),
             api: api.clone(),
             clock,

@@ -12,6 +12,9 @@ use crate::base::rng::Rng;
 
 /// A delivery, as far as its turns depend on it.
 pub(super) trait Item {
+    /// The shard's number for it.
+    fn slot(&self) -> u64;
+
     /// It comes from an earlier run, and may have ended it: its attempt must be on record before it runs.
     fn is_suspect(&self) -> bool;
 
@@ -47,6 +50,8 @@ pub(super) enum Output<D> {
     Load,
     /// Put the head's attempt on record.
     Record,
+    /// The process survived the attempt of this delivery that is on record.
+    Survived(u64),
     /// Start the head's turn.
     Begin {
         /// 1 for the first try.
@@ -210,12 +215,16 @@ impl<D: Item> Machine<D> {
 
     /// The head's turn failed: again later, or never.
     fn fail(&mut self, now: Instant, error: &str, out: &mut Vec<Output<D>>) {
-        let Some(head) = self.queue.pop_front() else {
+        let Some(mut head) = self.queue.pop_front() else {
             return;
         };
         if !head.may_try_again(now) {
             out.push(head.given_up(error));
             return self.begin(now, out);
+        }
+        // Who fails and lives on is no poison, however often the process ends before the next try.
+        if std::mem::take(&mut head.is_on_record) {
+            out.push(Output::Survived(head.delivery.slot()));
         }
         let wait = BACKOFF.delay(head.attempt, &mut self.rng);
         if head.delivery.is_aside() {
@@ -273,6 +282,10 @@ mod tests {
 
     /// Numbers from 100 come from an earlier run; from 200 they let others pass.
     impl Item for u32 {
+        fn slot(&self) -> u64 {
+            u64::from(*self)
+        }
+
         fn is_suspect(&self) -> bool {
             (100..200).contains(self)
         }
@@ -355,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_7_an_attempt_of_a_recovered_delivery_is_on_record_before_it_runs_and_once() {
+    fn rule_7_an_attempt_of_a_recovered_delivery_is_on_record_while_it_runs_and_no_longer() {
         let out = run(vec![
             Input::Delivered(100),
             Input::Loaded,
@@ -364,8 +377,20 @@ mod tests {
             Input::Failed("no".into()),
             Input::RetryDue,
             Input::Committed,
+            Input::OnRecord,
+            Input::Committed,
         ]);
-        assert_eq!(out, [Output::Record, begin(1), begin(2), Output::Done(100)]);
+        assert_eq!(
+            out,
+            [
+                Output::Record,
+                begin(1),
+                Output::Survived(100),
+                Output::Record,
+                begin(2),
+                Output::Done(100)
+            ]
+        );
     }
 
     #[test]

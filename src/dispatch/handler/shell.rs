@@ -22,7 +22,7 @@ use crate::flow::delivery::Delivery;
 use crate::flow::effect::Effect;
 use crate::flow::envelope::Context as Place;
 use crate::flow::key::Key;
-use crate::flow::ports::Reads;
+use crate::flow::ports::{Calls, Reads};
 use crate::store::Reader;
 
 /// A delivery with the route that its handler takes.
@@ -37,6 +37,10 @@ pub struct Routed {
 }
 
 impl Item for Admitted<Routed> {
+    fn slot(&self) -> u64 {
+        self.message.delivery.slot
+    }
+
     fn is_suspect(&self) -> bool {
         self.message.delivery.is_suspect
     }
@@ -54,6 +58,17 @@ pub struct AttemptWanted {
 }
 
 impl Message for AttemptWanted {
+    type Result = ();
+}
+
+/// The attempt of a recovered delivery failed, and the process lives on.
+#[derive(Debug)]
+pub struct AttemptSurvived {
+    /// The shard's number for the delivery.
+    pub slot: u64,
+}
+
+impl Message for AttemptSurvived {
     type Result = ();
 }
 
@@ -98,6 +113,8 @@ pub struct Workplace {
     pub clock: Clock,
     /// Answers turns that ask Slack.
     pub reads: Rc<dyn Reads>,
+    /// Makes the calls that turns wait for.
+    pub calls: Rc<dyn Calls>,
     /// Too much waits on disk: turns that would add to it fail.
     pub is_over_quota: Rc<Cell<bool>>,
 }
@@ -106,6 +123,17 @@ impl std::fmt::Debug for Workplace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Workplace").finish_non_exhaustive()
     }
+}
+
+/// A key's actor panicked outside of its fence; what was in its mailbox is gone from memory.
+#[derive(Debug)]
+pub struct HandlerLost {
+    /// Whose actor it was.
+    pub key: Key,
+}
+
+impl Message for HandlerLost {
+    type Result = ();
 }
 
 /// The actor of one key.
@@ -162,6 +190,7 @@ impl HandlerShell {
                     self.workplace.inbox.send(AttemptWanted { slot });
                 }
             }
+            Output::Survived(slot) => self.workplace.inbox.send(AttemptSurvived { slot }),
             Output::AsideAfter(number, wait) => {
                 context.run_later(wait, move |shell, context| {
                     shell.step(Input::AsideDue(number), context);
@@ -227,6 +256,7 @@ impl HandlerShell {
             context: place,
             hops: envelope.hops,
             reads: Rc::clone(&self.workplace.reads),
+            calls: Rc::clone(&self.workplace.calls),
         });
         let slot = delivery.slot;
         let work = self.activation.begin(*route, envelope, turn);
@@ -331,5 +361,14 @@ impl Handler<OnRecord> for HandlerShell {
 
     fn handle(&mut self, _: OnRecord, context: &mut Self::Context) {
         self.step(Input::OnRecord, context);
+    }
+}
+
+impl Drop for HandlerShell {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let key = self.key.clone();
+            self.workplace.inbox.send(HandlerLost { key });
+        }
     }
 }

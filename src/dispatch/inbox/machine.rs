@@ -3,6 +3,7 @@
 
 mod admission;
 mod durability;
+mod exhuming;
 mod lagging;
 mod turns;
 
@@ -24,7 +25,7 @@ use crate::flow::envelope::{Arrival, Envelope, Mark};
 use crate::flow::gate::Permit;
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
-use crate::store::{Record, RecoveredRow};
+use crate::store::{Exhumed, Record, RecoveredRow};
 
 /// What happens to the inbox.
 #[derive(Debug)]
@@ -39,14 +40,22 @@ pub(super) enum Input {
     TurnEnded(u64, TurnResult),
     /// A recovered delivery is about to run.
     AttemptWanted(u64),
+    /// Somebody waits for what was submitted so far to be durable; answered by [`Output::Flushed`].
+    FlushWanted,
+    /// A recovered delivery failed, and did not end the process.
+    AttemptSurvived(u64),
     /// The journal is durable up to here.
     Durable(u64),
     /// Rows were read back for a key.
     RowsRead(Key, Vec<u64>, Vec<(u64, Envelope)>),
     /// A mark was looked up on disk.
     MarkRead(u64, Option<bool>),
+    /// An operator retries or drops dead letters; each is answered by an [`Output::Exhumed`].
+    Exhume(Vec<Exhumed>),
     /// Time has passed.
     Tick,
+    /// A key's actor is gone, with what it had.
+    HandlerLost(Key),
     /// Admit nothing more.
     Stop,
 }
@@ -60,6 +69,8 @@ pub(super) enum Input {
 pub(super) enum Output {
     /// Give it to the key's actor.
     Deliver(Delivery, usize, Policy),
+    /// The oldest wait for what was submitted is over.
+    Flushed,
     /// Tell the key's actor that its head's attempt is on record.
     TellOnRecord(Key),
     /// Submit; the machine is told the numbers by [`Machine::submitted`].
@@ -72,6 +83,8 @@ pub(super) enum Output {
     ReadRows(Key, Vec<u64>),
     /// Look a mark up on disk.
     ReadMark(u64, Mark),
+    /// One more dead letter has left, in the order in which they were told to.
+    Exhumed,
 }
 
 /// What was counted, for people and metrics.
@@ -143,6 +156,8 @@ impl Row {
 #[derive(Debug, Default)]
 struct Resident {
     in_mailbox: usize,
+    /// How often its actor was lost since its last commit.
+    losses: u32,
     /// The newest delivery that was not stored at once: its row must come before those of later ones.
     fresh: Option<u64>,
     lagging: VecDeque<u64>,
@@ -156,12 +171,16 @@ enum Consequence {
     Stored(u64),
     /// The delivery is stored and not in memory: its event may be acked, and its key may read it back.
     Lagged(u64, Key),
+    /// A delivery that was dead is stored again, and its key may read it back.
+    Returned(Key),
     /// The delivery is settled, and its effects may be done.
     Settled(u64, Vec<Effect>),
     /// The held ack of this event may go without its answer.
     Released(u64),
     /// The attempt of this delivery is on record.
     OnRecord(u64),
+    /// The dead letter is gone, and what it wants may be done.
+    Exhumed(Box<Exhumed>),
     /// Nothing waits for it.
     Nothing,
 }
@@ -192,6 +211,8 @@ pub(super) struct Machine {
     held: VecDeque<(Instant, u64)>,
     unnumbered: VecDeque<Unnumbered>,
     in_flight: VecDeque<(u64, Consequence)>,
+    /// What must be durable before each of those who wait for a flush may go on, in order.
+    flushes: VecDeque<u64>,
     durable: u64,
     lagging: usize,
     is_stopped: bool,
@@ -214,6 +235,7 @@ impl Machine {
             held: VecDeque::new(),
             unnumbered: VecDeque::new(),
             in_flight: VecDeque::new(),
+            flushes: VecDeque::new(),
             durable: 0,
             lagging: 0,
             is_stopped: false,
@@ -239,6 +261,12 @@ impl Machine {
         self.lagging >= LAGGING_MAX
     }
 
+    /// How many envelopes wait for their ack.
+    pub(super) fn unacked(&self) -> usize {
+        let events = self.events.values();
+        events.filter(|event| !event.acks.is_empty()).count() + self.checking.len()
+    }
+
     /// How many deliveries are in memory or wait on disk, or are not durable yet.
     pub(super) fn unsettled(&self) -> usize {
         self.open.len() + self.lagging + self.in_flight.len()
@@ -256,12 +284,19 @@ impl Machine {
                 self.admit_internal(now, arrival, committed, out);
             }
             Input::AttemptWanted(slot) => self.record_attempt(slot, out),
+            Input::FlushWanted => match self.in_flight.back() {
+                Some((last, _)) => self.flushes.push_back(*last),
+                None => out.push(Output::Flushed),
+            },
+            Input::AttemptSurvived(slot) => self.record_survival(slot, out),
             Input::Recovered(rows) => self.recover(rows, out),
             Input::TurnEnded(slot, result) => self.end_turn(slot, result, out),
             Input::Durable(upto) => self.become_durable(upto, now, out),
             Input::RowsRead(key, wanted, found) => self.resume(&key, &wanted, found, out),
             Input::MarkRead(number, is_known) => self.checked(now, number, is_known, out),
+            Input::Exhume(exhumed) => self.exhume(exhumed, out),
             Input::Tick => self.tick(now, out),
+            Input::HandlerLost(key) => self.deliver_again(&key, out),
             Input::Stop => self.is_stopped = true,
         }
     }

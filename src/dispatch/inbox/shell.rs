@@ -5,33 +5,34 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 
 use super::dedupe::Dedupe;
-use super::machine::{Counted, Input, Machine, Output};
+use super::machine::{Input, Machine, Output};
+use super::messages::{Arrived, Count, Counts, Exhume, FlushWanted, Go, Recovered, Stop, Written};
 use crate::actor::alarm::Alarm;
 use crate::actor::port::{Port, Undelivered, WayBack};
 use crate::actor::vital::Vital;
-use crate::base::clock::Clock;
+use crate::base::clock::{Clock, Instant};
 use crate::base::limits::{
     KEY_MAILBOX_MAX, KEYS_READ_MAX, MARKS_IN_MEMORY, OUTBOX_MAX, SHARD_OPEN_MAX,
 };
 use crate::dispatch::directory::Directory;
 use crate::dispatch::handler::{
-    AttemptWanted, HandlerShell, OnRecord, Routed, TurnEnded, TurnResult, Workplace,
+    AttemptSurvived, AttemptWanted, HandlerLost, HandlerShell, OnRecord, Routed, TurnEnded,
+    TurnResult, Workplace,
 };
 use crate::dispatch::internal;
 use crate::dispatch::jobs::{Finished, Jobs};
-use crate::dispatch::reads::WebReads;
+use crate::dispatch::reads::{WebCalls, WebReads};
 use crate::dispatch::router::Router;
 use crate::egress::Entrance as OutboxEntrance;
 use crate::flow::effect::{Committed, Effect};
 use crate::flow::envelope::{Arrival, Mark, Unreadable};
-use crate::flow::gate::{Gate, Permit};
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
-use crate::store::{Durable, Queue, Reader, Record, RecoveredRow, Submission, Submitter, Unfolded};
+use crate::store::{Queue, Reader, Record, Space, Submission, Submitter, Unfolded};
 use crate::web::{Api, Client};
 
 /// How soon to look again whether what is full has room.
@@ -55,100 +56,14 @@ pub struct Parts {
     pub reader: Reader,
     /// States that are not folded yet.
     pub unfolded: Arc<Unfolded>,
+    /// Whether there is room on the disk.
+    pub space: Space,
     /// Takes committed calls.
     pub outbox: OutboxEntrance,
     /// Where the Web API is, for reads of turns.
     pub api: Api,
     /// The time.
     pub clock: Clock,
-}
-
-/// What an earlier run left for this shard, told before the first socket opens.
-#[derive(Debug)]
-pub struct Recovered {
-    /// Marks of all shards.
-    pub marks: Arc<[Mark]>,
-    /// Unfinished deliveries of this shard.
-    pub rows: Vec<RecoveredRow>,
-    /// Effects of this shard that are not known to be done, in order.
-    pub effects: Vec<Committed>,
-}
-
-impl Message for Recovered {
-    type Result = ();
-}
-
-#[derive(Debug)]
-struct Arrived(Vec<Arrival>);
-
-impl Message for Arrived {
-    type Result = ();
-}
-
-#[derive(Debug)]
-struct Written(Durable);
-
-impl Message for Written {
-    type Result = ();
-}
-
-/// Admit nothing more: the process is stopping.
-#[derive(Debug)]
-pub struct Stop;
-
-impl Message for Stop {
-    type Result = ();
-}
-
-/// Asks how the shard stands.
-#[derive(Debug)]
-pub struct Count(pub oneshot::Sender<Counts>);
-
-impl Message for Count {
-    type Result = ();
-}
-
-/// How a shard stands.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Counts {
-    /// What happened so far.
-    pub counted: Counted,
-    /// Deliveries, jobs and calls that are not settled or handed over.
-    pub unsettled: usize,
-}
-
-/// The way into a shard: a permit for each envelope, then one message for many.
-#[derive(Debug, Clone)]
-pub struct Entrance {
-    gate: Gate,
-    inbox: WayBack<InboxShell>,
-}
-
-impl Entrance {
-    /// The way to `inbox`.
-    pub fn new(inbox: WayBack<InboxShell>) -> Self {
-        Self {
-            gate: Gate::new(SHARD_OPEN_MAX),
-            inbox,
-        }
-    }
-
-    /// Room for one envelope, or nothing: then it is shed.
-    pub fn try_enter(&self) -> Option<Permit> {
-        self.gate.try_enter()
-    }
-
-    /// How many envelopes are inside.
-    pub fn inside(&self) -> usize {
-        self.gate.inside()
-    }
-
-    /// Hands over envelopes, each with its permit.
-    pub fn put(&self, arrivals: Vec<Arrival>) {
-        if !arrivals.is_empty() {
-            self.inbox.send(Arrived(arrivals));
-        }
-    }
 }
 
 /// The actor of one shard's inbox.
@@ -163,7 +78,14 @@ pub struct InboxShell {
     reads: VecDeque<(Key, Vec<u64>)>,
     reads_under_way: usize,
     alarm: Alarm,
+    /// Turns that wait for earlier commits, in order; each is one of the turns that run.
+    flushes: VecDeque<oneshot::Sender<()>>,
+    /// What came while earlier arrivals are with their actors.
+    waiting: VecDeque<Arrived>,
+    is_arriving: bool,
     _vital: Vital,
+    /// How many dead letters have still to leave before who asked is told.
+    exhuming: VecDeque<(usize, oneshot::Sender<Result<(), &'static str>>)>,
 }
 
 impl std::fmt::Debug for InboxShell {
@@ -179,19 +101,24 @@ impl InboxShell {
         let (now, now_s) = (parts.clock.now(), parts.clock.unix().as_secs());
         let dedupe = Dedupe::new(now, now_s, now_s.saturating_sub(MARKS_IN_MEMORY.as_secs()));
         let tell = way_back.clone();
+        let web = WebReads {
+            web: Client::new(&parts.api),
+            installs: parts.installs.clone(),
+        };
         Self {
             machine: Machine::new(Arc::clone(&parts.router), parts.installs.clone(), dedupe),
             submitter: parts
                 .queue
                 .register(move |durable| tell.send(Written(durable))),
             workplace: Workplace {
-                inbox: way_back,
                 reader: parts.reader.clone(),
                 clock: parts.clock,
-                reads: Rc::new(WebReads {
-                    web: Client::new(&parts.api),
-                    installs: parts.installs.clone(),
+                reads: Rc::new(web.clone()),
+                calls: Rc::new(WebCalls {
+                    web,
+                    inbox: way_back.clone(),
                 }),
+                inbox: way_back,
                 is_over_quota: Rc::default(),
             },
             calls: VecDeque::new(),
@@ -199,14 +126,22 @@ impl InboxShell {
             reads: VecDeque::new(),
             reads_under_way: 0,
             alarm: Alarm::default(),
+            flushes: VecDeque::new(),
+            waiting: VecDeque::new(),
+            is_arriving: false,
             _vital: Vital::new("inbox"),
+            exhuming: VecDeque::new(),
             parts,
         }
     }
 
     fn step(&mut self, input: Input, context: &mut Context<Self>) {
+        self.step_at(self.parts.clock.now(), input, context);
+    }
+
+    fn step_at(&mut self, now: Instant, input: Input, context: &mut Context<Self>) {
         let mut out = Vec::new();
-        self.machine.step(self.parts.clock.now(), input, &mut out);
+        self.machine.step(now, input, &mut out);
         self.submit(&mut out);
         for output in out {
             self.perform(output, context);
@@ -268,6 +203,12 @@ impl InboxShell {
                 route,
                 policy,
             }),
+            Output::Flushed => {
+                if let Some(waiting) = self.flushes.pop_front() {
+                    // Its turn may have timed out meanwhile.
+                    let _gone = waiting.send(());
+                }
+            }
             Output::TellOnRecord(key) => {
                 if let Some(port) = self.parts.directory.get(&key) {
                     port.way_back().send(OnRecord);
@@ -277,6 +218,19 @@ impl InboxShell {
             Output::Perform(committed) => self.take(committed, context),
             Output::ReadRows(key, rows) => self.reads.push_back((key, rows)),
             Output::ReadMark(number, mark) => self.read_mark(number, mark, context),
+            Output::Exhumed => self.one_exhumed(),
+        }
+    }
+
+    fn one_exhumed(&mut self) {
+        if let Some((left, _)) = self.exhuming.front_mut() {
+            *left -= 1;
+        }
+        while self.exhuming.front().is_some_and(|(left, _)| *left == 0) {
+            if let Some((_, answer)) = self.exhuming.pop_front() {
+                // Whoever asked may have stopped waiting.
+                let _stopped_waiting = answer.send(Ok(()));
+            }
         }
     }
 
@@ -391,11 +345,31 @@ impl InboxShell {
             next = Some(next.map_or(soon, |at| at.min(soon)));
         }
         if let Some(wait) = self.alarm.set(next, now) {
-            context.run_later(wait, |shell, context| {
-                shell.alarm.rang();
-                shell.step(Input::Tick, context);
-            });
+            let due = now + wait;
+            context.run_later(wait, move |shell, _| shell.go_later(Some(due)));
         }
+    }
+
+    /// Sends [`Go`] behind what is ready to run on this thread. A turn that only waits for its thread is not
+    /// slow: under load the handlers run before their deliveries are judged unfinished, and before more come in.
+    fn go_later(&self, tick: Option<Instant>) {
+        let inbox = self.workplace.inbox.clone();
+        actix_rt::spawn(async move { inbox.send(Go { tick }) });
+    }
+
+    fn arrive(&mut self, context: &mut Context<Self>) {
+        let arrived = self.waiting.pop_front();
+        self.is_arriving = arrived.is_some();
+        let Some(arrived) = arrived else {
+            return;
+        };
+        self.go_later(None);
+        // What has no ack is lost by shedding: it is taken while there is any room at all.
+        if self.is_backed_up() || (self.parts.space.is_short() && arrived.has_acks()) {
+            self.machine.counted.shed += u64::try_from(arrived.0.len()).unwrap_or(0);
+            return;
+        }
+        self.step(Input::Arrived(arrived.0), context);
     }
 
     /// Whether what was committed waits for the outbox or for jobs: then nothing more is admitted.
@@ -412,11 +386,24 @@ impl Handler<Arrived> for InboxShell {
     type Result = ();
 
     fn handle(&mut self, arrived: Arrived, context: &mut Self::Context) {
-        if self.is_backed_up() {
-            self.machine.counted.shed += u64::try_from(arrived.0.len()).unwrap_or(0);
-            return;
+        self.waiting.push_back(arrived);
+        if !self.is_arriving {
+            self.arrive(context);
         }
-        self.step(Input::Arrived(arrived.0), context);
+    }
+}
+
+impl Handler<Go> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, go: Go, context: &mut Self::Context) {
+        match go.tick {
+            Some(due) => {
+                self.alarm.rang();
+                self.step_at(due, Input::Tick, context);
+            }
+            None => self.arrive(context),
+        }
     }
 }
 
@@ -436,6 +423,33 @@ impl Handler<AttemptWanted> for InboxShell {
     }
 }
 
+impl Handler<FlushWanted> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, wanted: FlushWanted, context: &mut Self::Context) {
+        self.flushes.push_back(wanted.0);
+        self.step(Input::FlushWanted, context);
+    }
+}
+
+impl Handler<HandlerLost> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, lost: HandlerLost, context: &mut Self::Context) {
+        tracing::error!(key = %lost.key, "a handler's actor died outside of a turn; another takes its place");
+        self.parts.directory.remove(&lost.key);
+        self.step(Input::HandlerLost(lost.key), context);
+    }
+}
+
+impl Handler<AttemptSurvived> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, survived: AttemptSurvived, context: &mut Self::Context) {
+        self.step(Input::AttemptSurvived(survived.slot), context);
+    }
+}
+
 impl Handler<Written> for InboxShell {
     type Result = ();
 
@@ -450,7 +464,7 @@ impl Handler<Recovered> for InboxShell {
     fn handle(&mut self, recovered: Recovered, context: &mut Self::Context) {
         self.machine
             .remember(self.parts.clock.now(), &recovered.marks);
-        // Deliveries before effects: a memo that is still to be delivered comes behind what its key has stored.
+        // Rows first: a memo or job result that is only an effect yet came after those of its key that are rows.
         self.step(Input::Recovered(recovered.rows), context);
         self.take(recovered.effects, context);
         self.pass_on(context);
@@ -465,13 +479,42 @@ impl Handler<Stop> for InboxShell {
     }
 }
 
+impl Handler<Exhume> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, exhume: Exhume, context: &mut Self::Context) {
+        let Exhume { exhumed, answer } = exhume;
+        let backed_up = "the outbox is full; try again later";
+        let refusal = self.machine.refusal();
+        let refusal = refusal.or_else(|| self.is_backed_up().then_some(backed_up));
+        let told = match refusal {
+            Some(why) => Err(why),
+            None if exhumed.is_empty() => Ok(()),
+            None => {
+                self.exhuming.push_back((exhumed.len(), answer));
+                return self.step(Input::Exhume(exhumed), context);
+            }
+        };
+        // Whoever asked may have stopped waiting.
+        let _stopped_waiting = answer.send(told);
+    }
+}
+
 impl Handler<Count> for InboxShell {
     type Result = ();
 
     fn handle(&mut self, count: Count, _: &mut Self::Context) {
         let counts = Counts {
             counted: self.machine.counted,
-            unsettled: self.machine.unsettled() + self.calls.len() + self.jobs.len(),
+            unacked: self.machine.unacked(),
+            unsettled: self.machine.unsettled()
+                + self
+                    .waiting
+                    .iter()
+                    .map(|arrived| arrived.0.len())
+                    .sum::<usize>()
+                + self.calls.len()
+                + self.jobs.len(),
         };
         // Whoever asked may have stopped waiting.
         let _stopped_waiting = count.0.send(counts);

@@ -1,4 +1,4 @@
-//! The real binary with its greeter, as a process that can be killed.
+//! A program as a process that can be killed: the real binary with its bots, or the mix.
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -19,12 +19,26 @@ pub(super) struct Program {
 impl Program {
     /// Starts `callboard run` against the stand's simulator, on the stand's store.
     pub(super) fn start(stand: &Stand) -> Self {
-        let folder = stand.folder();
-        let (config, log) = (folder.join("callboard.toml"), log_of(folder));
-        std::fs::write(&config, toml(stand)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_callboard"));
-        command.arg("run").arg("--config").arg(&config);
+        command.env_clear().arg("run").arg("--config");
+        command.arg(config_of(stand.folder()));
+        Self::spawn(command, stand)
+    }
+
+    /// Starts this test binary once more: `test`, a test by its full name, finds the configuration in the variable
+    /// `variable`, and is to host something instead of testing it.
+    pub(super) fn start_self(stand: &Stand, test: &str, variable: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
         command.env_clear();
+        command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+        command.env(variable, config_of(stand.folder()));
+        Self::spawn(command, stand)
+    }
+
+    fn spawn(mut command: Command, stand: &Stand) -> Self {
+        let folder = stand.folder();
+        let log = log_of(folder);
+        std::fs::write(config_of(folder), toml(stand)).unwrap();
         for (name, token) in tokens(stand) {
             command.env(name, token);
         }
@@ -90,6 +104,10 @@ impl Drop for Program {
 pub(super) fn logged(stand: &Stand) -> Vec<String> {
     let text = std::fs::read_to_string(log_of(stand.folder())).unwrap();
     text.lines().map(str::to_owned).collect()
+}
+
+fn config_of(folder: &Path) -> PathBuf {
+    folder.join("callboard.toml")
 }
 
 fn log_of(folder: &Path) -> PathBuf {

@@ -25,7 +25,7 @@ fn a_message_over_rtm_is_answered_where_it_was_written() {
     let verdict = stand.settle(running, &Rules::default());
     assert_eq!((verdict.owned, verdict.answered), (1, 1));
     let answer = stand.facts().answers.remove(0);
-    assert_eq!(answer.key.1, stand.places[2].team.as_str());
+    assert_eq!(answer.key.team, stand.places[2].team.as_str());
 }
 
 #[test]

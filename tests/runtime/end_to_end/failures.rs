@@ -2,12 +2,11 @@
 
 use callboard::base::limits::KEY_MAILBOX_MAX;
 use callboard::sim::What;
-use rusqlite::Connection;
 
 use crate::bots::let_through;
-use crate::judge::Rules;
+use crate::judge::{Bot, Rules};
 use crate::sentinel::has_logged;
-use crate::stand::stand;
+use crate::stand::{Dead, stand};
 
 #[test]
 fn a_handler_that_fails_succeeds_later_with_its_state_unharmed() {
@@ -34,7 +33,7 @@ fn a_handler_that_always_panics_ends_as_a_dead_letter_and_every_key_goes_on() {
         .expect("a delivery is given up and kept as a dead letter");
     let running = stand.start();
     stand.says(0, 0, "hello");
-    stand.says(0, 0, "hello, this one panics");
+    stand.says(0, 0, "hello, this one panics=9");
     stand.says(0, 0, "hello");
     for n in 0..20 {
         stand.says(n % 2, 1 + n % 4, "hello");
@@ -43,21 +42,19 @@ fn a_handler_that_always_panics_ends_as_a_dead_letter_and_every_key_goes_on() {
     stand.answered(22);
     stand.all_acked();
     let rules = Rules {
-        given_up_word: Some("panics"),
+        given_up: &[(Bot::Greeter, "panics")],
         ..Rules::default()
     };
     let verdict = stand.settle(running, &rules);
     assert_eq!(verdict.answered, 22);
 
-    let db = Connection::open(stand.state_db()).unwrap();
-    let dead: Vec<(String, String, String)> = db
-        .prepare("SELECT key, error, body FROM dead")
-        .unwrap()
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    let [(key, error, body)] = dead.as_slice() else {
+    let dead = stand.dead();
+    let [
+        Dead {
+            key, error, body, ..
+        },
+    ] = dead.as_slice()
+    else {
         panic!("one dead letter, not {dead:?}");
     };
     let user = stand.places[0].users[0].as_str();
@@ -66,7 +63,7 @@ fn a_handler_that_always_panics_ends_as_a_dead_letter_and_every_key_goes_on() {
         "{key}"
     );
     assert!(error.contains("panicked: asked to panic"), "{error}");
-    assert!(body.contains("this one panics"), "{body}");
+    assert!(body.contains("this one panics=9"), "{body}");
 }
 
 #[test]
@@ -83,7 +80,7 @@ fn more_events_than_a_mailbox_holds_are_all_handled_in_order_while_other_keys_go
     stand.all_acked();
     stand.answered(1);
     let first = stand.facts().answers.remove(0);
-    assert_eq!(first.key.2, stand.places[0].users[1].as_str());
+    assert_eq!(first.key.id, stand.places[0].users[1].as_str());
     assert_eq!(stand.facts().answers.len(), 1);
     let_through(1);
     stand.answered(flood + 1);

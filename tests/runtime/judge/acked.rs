@@ -20,6 +20,7 @@ pub(super) fn judge(record: &Record, rules: &Rules, verdict: &mut Verdict) {
                 socket,
                 envelope_id,
                 is_late,
+                ..
             } => {
                 let n = entry.n;
                 match open.get_mut(&(*socket, envelope_id.as_str())) {
@@ -35,6 +36,7 @@ pub(super) fn judge(record: &Record, rules: &Rules, verdict: &mut Verdict) {
                         ),
                     ),
                 }
+                verdict.late_acks += usize::from(*is_late);
                 if *is_late && !rules.are_late_acks_declared {
                     let text = format!("entry {n}: the ack of {envelope_id} is late");
                     verdict.broken(Promise::AcksInTime, text);

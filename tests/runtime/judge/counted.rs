@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Answer, Facts, Key};
+use super::bots::{Bot, Key};
+use super::facts::{Answer, Facts};
 use super::{Promise, Verdict};
 
 pub(super) fn judge(facts: &Facts, verdict: &mut Verdict) {
@@ -16,14 +17,38 @@ pub(super) fn judge(facts: &Facts, verdict: &mut Verdict) {
             verdict.broken(Promise::AllOrNothing, text);
         }
     }
-    for ((app, team, user), counts) in keys {
+    for (key, counts) in keys {
         let mut expected = 1;
         for &count in counts.keys() {
             if count != expected {
-                let text = format!("{app} {team} {user}: after {} comes {count}", expected - 1);
+                let text = format!("{key}: after {} comes {count}", expected - 1);
                 verdict.broken(Promise::AllOrNothing, text);
             }
             expected = count + 1;
+        }
+    }
+    told(facts, verdict);
+}
+
+/// What the tally was told about a greeting is what the clerk noted of it.
+fn told(facts: &Facts, verdict: &mut Verdict) {
+    let noted: BTreeMap<usize, &Answer> = facts
+        .first_answers()
+        .filter(|answer| answer.key.bot == Bot::Clerk)
+        .filter_map(|answer| Some((answer.to?, answer)))
+        .collect();
+    for answer in facts.first_answers() {
+        let (Some(number), Some(at)) = (answer.number, answer.to) else {
+            continue;
+        };
+        let note = noted.get(&at);
+        if note.is_none_or(|note| note.count != number) {
+            let noted = note.map(|note| note.shown()).unwrap_or_default();
+            let text = format!(
+                "{} was told number {number}, and the note is {noted:?}",
+                answer.shown()
+            );
+            verdict.broken(Promise::AllOrNothing, text);
         }
     }
 }

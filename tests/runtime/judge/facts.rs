@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
+use super::Buried;
+use super::bots::{Bot, Key, Words};
 use super::record::{Record, Subject, What};
-
-/// Whose counter: app, workspace, user.
-pub(crate) type Key = (String, String, String);
 
 /// A message by its place: workspace, channel, ts.
 type Place = (String, String, String);
 
-/// Somebody said hello, and the program was told.
+/// Somebody wrote what a bot answers, and the program was told.
 #[derive(Debug)]
 pub(crate) struct Greeting {
     /// The event's id; over RTM there is none.
     pub(crate) event_id: Option<String>,
-    pub(crate) key: Key,
+    pub(crate) app: String,
+    pub(crate) team: String,
+    pub(crate) user: String,
     pub(crate) channel: String,
     pub(crate) ts: String,
     pub(crate) thread_ts: Option<String>,
@@ -38,12 +39,17 @@ impl Greeting {
 
     /// For people.
     pub(crate) fn shown(&self) -> String {
-        let (app, team, user) = &self.key;
         let id = self.event_id.as_deref().unwrap_or("RTM");
-        format!(
-            "{id} ({app} {team} {user}: {:?} in {} at {})",
-            self.text, self.channel, self.ts
-        )
+        let Self {
+            app,
+            team,
+            user,
+            text,
+            channel,
+            ts,
+            ..
+        } = self;
+        format!("{id} ({app} {team} {user}: {text:?} in {channel} at {ts})")
     }
 }
 
@@ -53,6 +59,10 @@ pub(crate) struct Answer {
     pub(crate) n: u64,
     pub(crate) key: Key,
     pub(crate) count: u64,
+    /// Whom it names.
+    pub(crate) user: String,
+    /// The clerk's number, in the tally's answers.
+    pub(crate) number: Option<u64>,
     pub(crate) channel: String,
     pub(crate) thread_ts: Option<String>,
     pub(crate) effect: String,
@@ -63,10 +73,9 @@ pub(crate) struct Answer {
 impl Answer {
     /// For people.
     pub(crate) fn shown(&self) -> String {
-        let (app, team, user) = &self.key;
         format!(
-            "call {} ({app} {team} {user} count {} in {}, effect {})",
-            self.n, self.count, self.channel, self.effect
+            "call {} ({} count {} in {}, effect {})",
+            self.n, self.key, self.count, self.channel, self.effect
         )
     }
 }
@@ -141,7 +150,7 @@ impl Facts {
                 text,
                 via,
             } => {
-                if via == "person" && text.to_lowercase().contains("hello") {
+                if via == "person" && Bot::ALL.iter().any(|bot| bot.is_asked_by(text)) {
                     let place = (team.clone(), channel.clone(), ts.clone());
                     let written = Written {
                         user: user.clone(),
@@ -185,6 +194,7 @@ impl Facts {
                 args,
                 ok,
                 metadata,
+                ..
             } => match method.as_str() {
                 "auth.test" | "apps.connections.open" | "rtm.connect" => {
                     self.lives(n, app, reading);
@@ -194,7 +204,10 @@ impl Facts {
                 }
                 _ => {}
             },
-            What::FrameIgnored { .. } | What::Other => {}
+            What::CommandRun { .. }
+            | What::EphemeralShown { .. }
+            | What::FrameIgnored { .. }
+            | What::Other => {}
         }
     }
 
@@ -278,19 +291,17 @@ impl Facts {
         let channel = argument("channel").unwrap_or_default().to_owned();
         let lane = (app.to_owned(), team.to_owned(), channel.clone());
         self.posts.push(Post { n, lane });
-        let Some((user, count)) = argument("text").and_then(greeted) else {
+        let Some(words) = argument("text").and_then(Words::read) else {
             return;
         };
-        let effect = metadata
-            .and_then(|metadata| metadata.pointer("/event_payload/effect"))
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        let to = self.named_by(app, &effect);
+        let effect = effect_in(metadata).to_owned();
+        let to = self.named_by(app, words.bot, &effect);
         self.answers.push(Answer {
             n,
-            key: (app.to_owned(), team.to_owned(), user),
-            count,
+            key: words.key(app, team),
+            count: words.count,
+            user: words.user,
+            number: words.number,
             channel,
             thread_ts: argument("thread_ts").map(str::to_owned),
             effect,
@@ -298,12 +309,38 @@ impl Facts {
         });
     }
 
-    /// The greeting that an effect names: `name/EVENT/handler#0`, over RTM `name/TEAM/kind/CHANNEL/TS/handler#0`.
-    fn named_by(&self, app: &str, effect: &str) -> Option<usize> {
-        let parts: Vec<&str> = effect.split('/').collect();
+    /// The answers that a buried delivery would have given; what it would have told others is never told.
+    pub(super) fn buried(&self, buried: &Buried) -> Vec<(Bot, usize)> {
+        let bot = Bot::ALL.into_iter().find(|it| it.name() == buried.handler);
+        let apps: HashSet<&String> = self.greetings.iter().map(|it| &it.app).collect();
+        let effect = format!("{}/{}#0", buried.name, buried.handler);
+        let at = |bot| apps.iter().find_map(|app| self.named_by(app, bot, &effect));
+        let Some((bot, at)) = bot.and_then(|bot| Some((bot, at(bot)?))) else {
+            return Vec::new();
+        };
+        match bot {
+            Bot::Clerk => vec![(bot, at), (Bot::Tally, at)],
+            Bot::Greeter | Bot::Tally | Bot::Canary => vec![(bot, at)],
+        }
+    }
+
+    /// The greeting that an effect of `bot` names: `name/EVENT/greeter#0`, over RTM
+    /// `name/TEAM/kind/CHANNEL/TS/greeter#0`; for the tally `../clerk#1/tally#0`.
+    fn named_by(&self, app: &str, bot: Bot, effect: &str) -> Option<usize> {
+        let handler = |segment: &str| segment.split_once('#').map(|(name, _)| name.to_owned());
+        let (rest, last) = effect.rsplit_once('/')?;
+        let is_own = handler(last).is_some_and(|name| name == bot.name());
+        let origin = match bot {
+            Bot::Tally => {
+                let (origin, sender) = rest.rsplit_once('/')?;
+                (handler(sender)? == Bot::Clerk.name()).then_some(origin)?
+            }
+            Bot::Greeter | Bot::Clerk | Bot::Canary => rest,
+        };
+        let parts: Vec<&str> = origin.split('/').filter(|_| is_own).collect();
         match parts.as_slice() {
-            [_, event, _] => self.by_event.get(*event).copied(),
-            [_, team, _, channel, ts, _] => {
+            [_, event] => self.by_event.get(*event).copied(),
+            [_, team, _, channel, ts] => {
                 let place = ((*team).to_owned(), (*channel).to_owned(), (*ts).to_owned());
                 self.by_place.get(&(app.to_owned(), place)).copied()
             }
@@ -316,7 +353,9 @@ fn greeting(app: &str, place: &Place, written: &Written) -> Greeting {
     let (team, channel, ts) = place.clone();
     Greeting {
         event_id: None,
-        key: (app.to_owned(), team, written.user.clone()),
+        app: app.to_owned(),
+        team,
+        user: written.user.clone(),
         channel,
         ts,
         thread_ts: written.thread_ts.clone(),
@@ -327,10 +366,10 @@ fn greeting(app: &str, place: &Place, written: &Written) -> Greeting {
     }
 }
 
-/// User and count of `Hello <@U>, that makes N`.
-fn greeted(text: &str) -> Option<(String, u64)> {
-    let (user, count) = text
-        .strip_prefix("Hello <@")?
-        .split_once(">, that makes ")?;
-    Some((user.to_owned(), count.parse().ok()?))
+/// The effect that a post's metadata names.
+pub(super) fn effect_in(metadata: Option<&Value>) -> &str {
+    metadata
+        .and_then(|metadata| metadata.pointer("/event_payload/effect"))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }

@@ -123,9 +123,93 @@ impl Forger {
         if let Some(thread_ts) = said.thread_ts {
             args["thread_ts"] = json!(thread_ts);
         }
-        let metadata =
-            json!({"event_type": "callboard_effect", "event_payload": {"effect": effect}});
-        self.call("chat.postMessage", &args, &metadata)
+        self.call("chat.postMessage", &args, &named(effect))
+    }
+
+    /// The bot that `effect` ends with posts `text` where `said` was said, outside of any thread.
+    pub(super) fn posts(&mut self, said: &Said, text: &str, effect: &str) -> &mut Self {
+        let args = json!({"channel": said.channel, "text": text});
+        self.call("chat.postMessage", &args, &named(effect))
+    }
+
+    /// The clerk notes `said`.
+    pub(super) fn notes(&mut self, said: &Said, number: u64) -> &mut Self {
+        let text = format!(
+            "Noted <@{}> in <#{}>, number {number}",
+            said.user, said.channel
+        );
+        self.posts(said, &text, &format!("acme/{}/clerk#0", said.event))
+    }
+
+    /// The tally counts the clerk's note.
+    pub(super) fn tallies(&mut self, said: &Said, number: u64, count: u64) -> &mut Self {
+        let text = format!(
+            "Tally {count}: <@{}> was number {number} in <#{}>",
+            said.user, said.channel
+        );
+        let effect = format!("acme/{}/clerk#1/tally#0", said.event);
+        self.posts(said, &text, &effect)
+    }
+
+    /// Somebody runs a command, and it is delivered over socket 1.
+    pub(super) fn runs(&mut self, user: &'static str, command: &str, text: &str) -> Said {
+        let number = self.entries.len() + 1;
+        let envelope = format!("e-{number}");
+        self.put(
+            json!({"what": "command_run", "team": "T1", "channel": "C1", "user": user,
+            "command": command, "text": text, "envelope_id": envelope}),
+        );
+        self.put(
+            json!({"what": "envelope_sent", "socket": 1, "envelope_id": envelope, "attempt": 0, "app": "A1",
+            "team": "T1", "kind": "slash_commands", "channel": "C1", "user": user, "text": command}),
+        );
+        Said {
+            user,
+            channel: "C1",
+            ts: String::new(),
+            thread_ts: None,
+            event: envelope.clone(),
+            envelope,
+        }
+    }
+
+    /// The answer to a command, as `user` sees it.
+    pub(super) fn shows(&mut self, run: &Said, user: &str, via: &str, text: &str) -> &mut Self {
+        self.put(
+            json!({"what": "ephemeral_shown", "team": "T1", "channel": "C1", "user": user, "text": text,
+            "via": via, "envelope_id": run.envelope}),
+        )
+    }
+
+    /// A report is ordered, as message `ts`.
+    pub(super) fn orders(&mut self, run: &Said, topic: &str, number: u64, ts: &str) -> &mut Self {
+        let text = format!(
+            "<@{}> ordered {topic} as number {number}: working",
+            run.user
+        );
+        let metadata = named(&format!("acme/{}/report#0", run.envelope));
+        self.put(
+            json!({"what": "call", "method": "chat.postMessage", "app": "A1", "team": "T1", "ok": true,
+            "status": 200, "args": {"channel": "C1", "text": text}, "ts": ts, "metadata": metadata}),
+        )
+    }
+
+    /// Its result, in the thread of message `ts`.
+    pub(super) fn reports(&mut self, run: &Said, topic: &str, ts: &str) -> &mut Self {
+        let args =
+            json!({"channel": "C1", "text": format!("{topic} is done: 1 words"), "thread_ts": ts});
+        let effect = format!("acme/{}/report#1/report#0", run.envelope);
+        self.call("chat.postMessage", &args, &named(&effect))
+    }
+
+    /// A report from its command to its result.
+    pub(super) fn report(&mut self, user: &'static str, topic: &str, number: u64) -> Said {
+        let run = self.runs(user, "/report", topic);
+        self.shows(&run, user, "ack", "on its way").acks(&run, 1);
+        let ts = format!("17{}.000001", run.envelope);
+        self.orders(&run, topic, number, &ts)
+            .reports(&run, topic, &ts);
+        run
     }
 
     /// Something of another kind.
@@ -144,4 +228,9 @@ impl Forger {
         let lines: Vec<String> = self.entries.iter().map(ToString::to_string).collect();
         Record::from_lines(&lines.join("\n"))
     }
+}
+
+/// The metadata that names `effect`.
+fn named(effect: &str) -> Value {
+    json!({"event_type": "callboard_effect", "event_payload": {"effect": effect}})
 }

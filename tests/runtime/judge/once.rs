@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::bots::Bot;
 use super::facts::{Answer, Facts};
 use super::{Promise, Rules, Verdict};
 
 pub(super) fn judge(facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
     let mut of_effect: HashMap<&str, &Answer> = HashMap::new();
-    let mut of_greeting: HashMap<usize, &Answer> = HashMap::new();
+    let mut of_greeting: HashMap<(Bot, usize), &Answer> = HashMap::new();
     for answer in &facts.answers {
         if answer.effect.is_empty() {
             let text = format!("{} carries no effect in its metadata", answer.shown());
@@ -23,7 +24,7 @@ pub(super) fn judge(facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
             verdict.broken(Promise::HandledOnce, text);
             continue;
         };
-        if let Some(before) = of_greeting.insert(at, answer) {
+        if let Some(before) = of_greeting.insert((answer.key.bot, at), answer) {
             let text = format!(
                 "{} is answered twice: by {} and by {}",
                 facts.greetings[at].shown(),
@@ -38,36 +39,51 @@ pub(super) fn judge(facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
 
 /// The same post, made again: only a kill excuses it.
 fn doubled(before: &Answer, answer: &Answer, facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
-    let rebirths = facts.rebirths.get(&answer.key.0);
-    let rebirth = rebirths
-        .into_iter()
-        .flatten()
-        .find(|n| before.n < **n && **n < answer.n);
-    let lane = (&answer.key.0, &answer.key.1, &answer.channel);
-    // A lane goes on only when the note of its last post is durable: then no kill excuses a second one.
-    let has_gone_on = rebirth.is_some_and(|rebirth| {
-        facts.posts.iter().any(|post| {
-            before.n < post.n
-                && post.n < *rebirth
-                && (&post.lane.0, &post.lane.1, &post.lane.2) == lane
-        })
-    });
-    if rules.are_kills_declared && rebirth.is_some() && !has_gone_on {
-        verdict.doubled_by_kills += 1;
-        return;
+    let lane = (
+        answer.key.app.clone(),
+        answer.key.team.clone(),
+        answer.channel.clone(),
+    );
+    match excuse((before.n, answer.n), &lane, facts, rules) {
+        Ok(()) => verdict.doubled_by_kills += 1,
+        Err(why) => {
+            let text = format!("{} repeats {}: {why}", answer.shown(), before.shown());
+            verdict.broken(Promise::HandledOnce, text);
+        }
     }
-    let why = match (rebirth, has_gone_on) {
-        (None, _) => "no kill lies between them",
-        (Some(_), true) => "a kill lies between them, but its lane had gone on before it",
-        (Some(_), false) => "a kill lies between them, and none was declared",
+}
+
+/// Whether a kill excuses the second of two equal posts in a lane (app, workspace, channel), and why not.
+pub(super) fn excuse(
+    (first, second): (u64, u64),
+    lane: &(String, String, String),
+    facts: &Facts,
+    rules: &Rules,
+) -> Result<(), &'static str> {
+    let mut rebirths = facts.rebirths.get(&lane.0).into_iter().flatten();
+    let Some(rebirth) = rebirths.find(|n| first < **n && **n < second) else {
+        return Err("no kill lies between them");
     };
-    let text = format!("{} repeats {}: {why}", answer.shown(), before.shown());
-    verdict.broken(Promise::HandledOnce, text);
+    // A lane goes on only when the note of its last post is durable: then no kill excuses a second one.
+    let is_between = |n: u64| first < n && n < *rebirth;
+    if facts
+        .posts
+        .iter()
+        .any(|post| is_between(post.n) && post.lane == *lane)
+    {
+        return Err("a kill lies between them, but its lane had gone on before it");
+    }
+    if rules.are_kills_declared {
+        Ok(())
+    } else {
+        Err("a kill lies between them, and none was declared")
+    }
 }
 
 fn in_its_place(answer: &Answer, at: usize, facts: &Facts, verdict: &mut Verdict) {
     let greeting = &facts.greetings[at];
-    if answer.key != greeting.key {
+    let bot = answer.key.bot;
+    if answer.key != bot.key_of(greeting) || answer.user != greeting.user {
         let text = format!(
             "{} answers {} of another key",
             answer.shown(),
@@ -83,13 +99,13 @@ fn in_its_place(answer: &Answer, at: usize, facts: &Facts, verdict: &mut Verdict
         );
         verdict.broken(Promise::HandledOnce, text);
     }
-    if answer.thread_ts != greeting.thread_ts {
+    if answer.thread_ts.as_ref() != bot.thread_of(greeting) {
         let text = format!(
             "{} answers {} in thread {:?} instead of {:?}",
             answer.shown(),
             greeting.shown(),
             answer.thread_ts,
-            greeting.thread_ts
+            bot.thread_of(greeting)
         );
         verdict.broken(Promise::HandledOnce, text);
     }

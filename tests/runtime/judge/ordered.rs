@@ -1,16 +1,19 @@
 //! P2: per key, turns and answers are in the order of admission.
 //!
 //! From outside, admission is seen as far as it is certain: of two greetings delivered once each over one socket
-//! the earlier came first, and what was acked before another was sent at all came first.
+//! the earlier came first, and what was acked before another was sent at all came first. What one clerk tells the
+//! tally comes in the order of its notes.
 
 use std::collections::BTreeMap;
 
-use super::facts::{Answer, Facts, Greeting, Key};
+use super::bots::{Bot, Key};
+use super::facts::{Answer, Facts, Greeting};
 use super::{Promise, Verdict};
 
 pub(super) fn judge(facts: &Facts, verdict: &mut Verdict) {
     let mut last: BTreeMap<(&Key, &str), &Answer> = BTreeMap::new();
     let mut handled: BTreeMap<&Key, Vec<(u64, &Greeting)>> = BTreeMap::new();
+    let mut told: BTreeMap<(&Key, &str), Vec<&Answer>> = BTreeMap::new();
     for answer in facts.first_answers() {
         let lane = (&answer.key, answer.channel.as_str());
         if let Some(before) = last.insert(lane, answer)
@@ -19,7 +22,10 @@ pub(super) fn judge(facts: &Facts, verdict: &mut Verdict) {
             let text = format!("{} was posted after {}", answer.shown(), before.shown());
             verdict.broken(Promise::InOrderPerKey, text);
         }
-        if let Some(greeting) = answer.to.and_then(|at| facts.greetings.get(at)) {
+        if answer.key.bot == Bot::Tally {
+            let sender = (&answer.key, answer.channel.as_str());
+            told.entry(sender).or_default().push(answer);
+        } else if let Some(greeting) = answer.to.and_then(|at| facts.greetings.get(at)) {
             handled
                 .entry(&answer.key)
                 .or_default()
@@ -30,6 +36,28 @@ pub(super) fn judge(facts: &Facts, verdict: &mut Verdict) {
         greetings.sort_by_key(|(count, _)| *count);
         same_socket(greetings, verdict);
         owned_before_sent(greetings, verdict);
+    }
+    for answers in told.values_mut() {
+        answers.sort_by_key(|answer| answer.count);
+        as_noted(answers, verdict);
+    }
+}
+
+/// What one clerk told the tally, in the order of the tally's counter.
+fn as_noted(answers: &[&Answer], verdict: &mut Verdict) {
+    for pair in answers.windows(2) {
+        if let [before, after] = pair
+            && before.number >= after.number
+        {
+            let text = format!(
+                "{} counts note {:?} after {} counted note {:?}",
+                after.shown(),
+                after.number.unwrap_or_default(),
+                before.shown(),
+                before.number.unwrap_or_default()
+            );
+            verdict.broken(Promise::InOrderPerKey, text);
+        }
     }
 }
 

@@ -59,7 +59,21 @@ pub(crate) enum What {
         team: String,
         args: Map<String, Value>,
         ok: bool,
+        ts: Option<String>,
         metadata: Option<Value>,
+    },
+    CommandRun {
+        team: String,
+        user: String,
+        command: String,
+        text: String,
+        envelope_id: String,
+    },
+    EphemeralShown {
+        user: String,
+        text: String,
+        via: String,
+        envelope_id: String,
     },
     Posted {
         team: String,
@@ -90,13 +104,19 @@ pub(crate) struct Subject {
 impl Record {
     /// From a simulator in this process.
     pub(crate) fn of(entries: &[sim::Entry]) -> Self {
+        let mut record = Self::default();
+        record.read_on(entries);
+        record
+    }
+
+    /// Reads on in what was read up to here before.
+    pub(crate) fn read_on(&mut self, entries: &[sim::Entry]) {
         let read = |entry| {
             let value = serde_json::to_value(entry).unwrap();
             Entry::deserialize(&value).unwrap_or_else(|error| panic!("{error} in {value}"))
         };
-        Self {
-            entries: entries.iter().map(read).collect(),
-        }
+        let new = entries.iter().skip(self.entries.len());
+        self.entries.extend(new.map(read));
     }
 
     /// From the JSON lines that a simulator serves.

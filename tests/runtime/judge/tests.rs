@@ -1,9 +1,11 @@
 //! The judge against forged records: a clean one passes, and each way to break a promise is caught.
+mod commands;
+mod crowd;
 
 use serde_json::json;
 
 use super::forge::Forger;
-use super::{Promise, Rules, Verdict, judge};
+use super::{Bot, Promise, Rules, Verdict, judge};
 
 fn verdict(forger: &Forger) -> Verdict {
     judge(&forger.record(), &Rules::default())
@@ -28,8 +30,7 @@ fn caught_under(rules: &Rules, forger: &Forger, promise: Promise, words: &str) {
 
 const KILLED: Rules = Rules {
     are_kills_declared: true,
-    are_late_acks_declared: false,
-    given_up_word: None,
+    ..Rules::GREETER
 };
 
 #[test]
@@ -137,7 +138,7 @@ fn p3_counters_that_two_users_share_are_caught() {
 #[test]
 fn p3_an_answer_to_what_was_to_be_given_up_is_caught() {
     let rules = Rules {
-        given_up_word: Some("there"),
+        given_up: &[(Bot::Greeter, "there")],
         ..Rules::default()
     };
     let mut forger = Forger::new();
@@ -246,7 +247,9 @@ fn p8_acks_of_the_unknown_repeated_ones_and_late_ones_are_caught() {
         are_late_acks_declared: true,
         ..Rules::default()
     };
-    judge(&forger.record(), &rules).assert_kept();
+    let verdict = judge(&forger.record(), &rules);
+    verdict.assert_kept();
+    assert_eq!(verdict.late_acks, 1);
 
     let mut forger = Forger::new();
     forger.entry(json!({"what": "frame_ignored", "socket": 1, "why": "unknown_envelope_id"}));

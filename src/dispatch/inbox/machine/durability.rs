@@ -21,17 +21,23 @@ impl Machine {
                     self.close_delivery(event, now, out);
                     lagging.push(key);
                 }
+                Consequence::Returned(key) => lagging.push(key),
                 Consequence::Settled(slot, effects) => self.settle(seq, slot, effects, now, out),
                 Consequence::Released(event) => self.release_acks(event, out),
                 Consequence::OnRecord(slot) => {
                     let key = self.open.get(&slot).map(|open| open.key.clone());
                     out.extend(key.map(Output::TellOnRecord));
                 }
+                Consequence::Exhumed(exhumed) => Self::exhumed(seq, *exhumed, out),
                 Consequence::Nothing => {}
             }
         }
         for key in lagging {
             self.read_lagging(&key, out);
+        }
+        while self.flushes.front().is_some_and(|last| *last <= upto) {
+            self.flushes.pop_front();
+            out.push(Output::Flushed);
         }
     }
 

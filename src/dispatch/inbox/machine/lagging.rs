@@ -102,12 +102,12 @@ impl Machine {
                 && deaths >= POISON_DEATHS_MAX
             {
                 let error = format!("the process ended {deaths} times while it ran");
-                self.end_turn(slot, TurnResult::GiveUp(error), out);
+                self.give_up(slot, error, out);
                 continue;
             }
             let Some(target) = target else {
                 let error = "its handler, or the route it came by, is gone".to_owned();
-                self.end_turn(slot, TurnResult::GiveUp(error), out);
+                self.give_up(slot, error, out);
                 continue;
             };
             let delivery = Delivery {
@@ -125,6 +125,15 @@ impl Machine {
         self.read_lagging(key, out);
     }
 
+    /// It does not run again: it is kept as a dead letter.
+    fn give_up(&mut self, slot: u64, error: String, out: &mut Vec<Output>) {
+        if let Some(open) = self.open.get(&slot) {
+            tracing::warn!(key = %open.key, event = %open.envelope.id, %error,
+                "a delivery is given up and kept as a dead letter");
+        }
+        self.end_turn(slot, TurnResult::GiveUp(error), out);
+    }
+
     /// The attempt of a recovered delivery: should it end the process, that is on record.
     pub(super) fn record_attempt(&mut self, slot: u64, out: &mut Vec<Output>) {
         if let Some(row) = self.open.get(&slot).and_then(|open| open.row.seq()) {
@@ -134,6 +143,14 @@ impl Machine {
                 Consequence::OnRecord(slot),
                 out,
             );
+        }
+    }
+
+    /// The attempt failed and the process lives on: it does not count towards poison.
+    pub(super) fn record_survival(&mut self, slot: u64, out: &mut Vec<Output>) {
+        if let Some(row) = self.open.get(&slot).and_then(|open| open.row.seq()) {
+            let record = Record::Survived { row };
+            self.submit(record, None, Consequence::Nothing, out);
         }
     }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::{Consequence, Machine, Output, ephemeral};
-use crate::base::limits::ACK_FRAME_BYTES_MAX;
+use crate::base::limits::{ACK_FRAME_BYTES_MAX, POISON_DEATHS_MAX};
 use crate::bot::activation::Outcome;
 use crate::dispatch::handler::TurnResult;
+use crate::flow::delivery::Delivery;
 use crate::flow::effect::{Call, Effect};
 use crate::flow::envelope::Envelope;
+use crate::flow::key::Key;
 use crate::slack::event::Command;
 use crate::store::Record;
 
@@ -92,8 +94,50 @@ impl Machine {
         let key = open.key.clone();
         if let Some(resident) = self.residents.get_mut(&key) {
             resident.in_mailbox = resident.in_mailbox.saturating_sub(1);
+            resident.losses = 0;
         }
         self.read_lagging(&key, out);
+    }
+
+    /// The key's actor died of something that no fence caught: a new one gets what it had, in order. What kills
+    /// it again and again is given up.
+    pub(super) fn deliver_again(&mut self, key: &Key, out: &mut Vec<Output>) {
+        let mut lost: Vec<u64> = self
+            .open
+            .iter()
+            .filter(|(_, open)| open.key == *key && !open.is_ended)
+            .map(|(slot, _)| *slot)
+            .collect();
+        lost.sort_unstable();
+        let losses = self.residents.get_mut(key).map_or(0, |resident| {
+            resident.losses += 1;
+            resident.losses
+        });
+        if losses >= POISON_DEATHS_MAX && !lost.is_empty() {
+            let error = format!("its actor died {losses} times while it ran");
+            self.end_turn(lost.remove(0), TurnResult::GiveUp(error), out);
+        }
+        for slot in lost {
+            let Some(open) = self.open.get(&slot) else {
+                continue;
+            };
+            match self.router.target_of(key, &open.envelope) {
+                Some(target) => {
+                    let delivery = Delivery {
+                        envelope: Arc::clone(&open.envelope),
+                        key: key.clone(),
+                        slot,
+                        is_suspect: false,
+                    };
+                    out.push(Output::Deliver(delivery, target.route, target.policy));
+                }
+                None => self.end_turn(
+                    slot,
+                    TurnResult::GiveUp("its route is gone".to_owned()),
+                    out,
+                ),
+            }
+        }
     }
 
     /// The answer did not come in time: the ack goes without it, once that is on record.

@@ -264,6 +264,8 @@ impl Shard {
             }
             Output::Perform(effects) => format!("perform {}", effects.len()),
             Output::ReadRows(key, rows) => format!("read {key} {rows:?}"),
+            Output::Flushed => "flushed".to_owned(),
+            Output::Exhumed => "exhumed".to_owned(),
             Output::TellOnRecord(key) => format!("on record {key}"),
             Output::ReadMark(number, _) => format!("look up {number}"),
         })
