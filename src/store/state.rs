@@ -216,7 +216,7 @@ impl State {
     pub(super) fn in_memory(name: &str) -> Result<Self, Error> {
         let db = Connection::open(format!("file:{name}?mode=memory&cache=shared"))
             .map_err(doing("opening a database in memory"))?;
-        db.execute_batch(SCHEMA)
+        db.execute_batch(&format!("{SCHEMA} {}", marks::SCHEMA))
             .map_err(doing("preparing a database in memory"))?;
         Ok(Self { db })
     }
