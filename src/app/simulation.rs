@@ -9,7 +9,9 @@
 //! What is not in here: threads, real sockets and files (the end-to-end and crash tests have them), and the
 //! connections' own logic of reconnecting.
 mod bots;
-mod checker;
+mod invariants;
+#[path = "../../tests/judge/judge.rs"]
+mod judge;
 mod life;
 mod outside;
 mod plan;
@@ -19,6 +21,7 @@ use std::io::Write;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use judge::{Bot, Rules};
 use life::{Ending, live};
 use outside::{Outside, Sabotage};
 
@@ -39,6 +42,27 @@ const SHOWN_MAX: usize = 8;
 
 /// Seeds that fail before no more are played.
 const FAILED_MAX: usize = 5;
+
+/// What the judge lets pass here.
+const RULES: Rules = Rules {
+    bots: &[
+        Bot::Greeter,
+        Bot::Clerk,
+        Bot::Tally,
+        Bot::Sider,
+        Bot::Relay,
+    ],
+    are_kills_declared: true,
+    // The invariants know when the process was there to ack in time.
+    are_late_acks_declared: true,
+    found_within: Some(100),
+    given_up: &[
+        (Bot::Greeter, "dies"),
+        (Bot::Greeter, "kills"),
+        (Bot::Sider, "dies"),
+        (Bot::Sider, "kills"),
+    ],
+};
 
 thread_local! {
     static SEED: Cell<Option<u64>> = const { Cell::new(None) };
@@ -93,9 +117,11 @@ fn play_with(seed: u64, is_told: bool, sabotage: Option<Sabotage>) -> Vec<String
     bots::watch(&outside);
     let handlers = vec![
         Registration::of::<bots::Greeter>(),
-        Registration::of::<bots::Scribe>(),
-        Registration::of::<bots::Sider>(),
+        Registration::of::<bots::Report>(),
+        Registration::of::<bots::Clerk>(),
         Registration::of::<bots::Tally>(),
+        Registration::of::<bots::Sider>(),
+        Registration::of::<bots::Relay>(),
     ];
     let router = Arc::new(Router::new(handlers).unwrap());
     outside.with(|world| {
@@ -126,8 +152,16 @@ fn play_with(seed: u64, is_told: bool, sabotage: Option<Sabotage>) -> Vec<String
             break;
         }
     }
-    outside.with(checker::check);
-    RECORD.set(outside.with(|world| world.slack.record_since(0)));
+    outside.with(|world| {
+        let record = world.slack.record_since(0);
+        let entries: Vec<Entry> = record.iter().map(|entry| (**entry).clone()).collect();
+        RECORD.set(record);
+        let buried = invariants::check(world, &entries);
+        let verdict = judge::judge_without(&judge::Record::of(&entries), &RULES, &buried);
+        for violation in verdict.violations {
+            world.violate(violation.to_string());
+        }
+    });
     SEED.set(None);
     let panics = PANICS.take();
     outside.with(|world| {

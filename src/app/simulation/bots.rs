@@ -2,7 +2,7 @@
 //!
 //! | word | what happens |
 //! |---|---|
-//! | `hello` | the greeter of the user counts and posts |
+//! | `hello` | the greeter of the user counts and posts; so does the clerk of the channel, and tells the tally of the workspace |
 //! | `fails=2` | the first two tries fail, after the state was changed |
 //! | `panics=1` | the first try panics |
 //! | `stalls=1` | the first try takes longer than it may |
@@ -10,9 +10,14 @@
 //! | `dies` | every try fails: it must become a dead letter |
 //! | `kills` | every try ends the process: the same |
 //! | `asks` | the turn reads from Slack first, and fails if that fails |
-//! | `memo`, `relay=3` | a note to the tally of the workspace; three notes from user to user, one causing the next |
-//! | `job` | a deferred job, whose result is posted in the thread of an earlier post |
+//! | `writes` | the turn makes a call and waits for it, and fails if that fails |
+//! | `both` | the clerk suffers too |
+//! | `relay=3` | a memo from the user to himself, three more behind it, and a post in the end |
 //! | `aside` | the sider of the user counts, and lets others pass while it fails |
+//! | `edit` | the greeter changes its post in the same turn |
+//!
+//! `/greeted` and `/report` understand the same words; a report's job also `jobpanics`. What they post is in the
+//! words that the judge knows.
 
 use std::time::Duration;
 
@@ -58,6 +63,13 @@ async fn suffer(text: &str, who: &'static str, turn: &Turn) -> Result<()> {
         })
         .await?;
     }
+    if text.contains("writes") {
+        let mut args = serde_json::Map::new();
+        args.insert("channel".to_owned(), turn.channel().to_string().into());
+        args.insert("text".to_owned(), format!("About {text}").into());
+        let asked = turn.call_at_least_once("chat.postMessage", args);
+        asked.await?;
+    }
     if is_up_to("stalls=") {
         sleep(Duration::from_secs(11)).await;
     }
@@ -73,43 +85,10 @@ async fn suffer(text: &str, who: &'static str, turn: &Turn) -> Result<()> {
     Ok(())
 }
 
-/// Counts per user, in the order of the messages.
+/// Counts greetings per user.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Greeter {
     n: u32,
-}
-
-/// A note from one key to another.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Note {
-    of: u64,
-    left: u64,
-    user: UserId,
-}
-
-impl Memo for Note {
-    const NAME: &'static str = "note";
-}
-
-/// Deferred work.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Work {
-    of: u64,
-    text: String,
-    thread: Posted,
-}
-
-impl Job for Work {
-    const NAME: &'static str = "work";
-    type Output = u64;
-
-    async fn run(&self) -> Result<u64> {
-        if let Some(ms) = number(&self.text, "naps=") {
-            sleep(Duration::from_millis(ms)).await;
-        }
-        assert!(!self.text.contains("jobpanics"), "{ASKED_TO_PANIC}");
-        Ok(self.of * 2)
-    }
 }
 
 impl HandlerActor for Greeter {
@@ -118,38 +97,22 @@ impl HandlerActor for Greeter {
     fn routes(routes: &mut Routes<Self>) {
         let mut route = routes.on::<Message>();
         route.when(is_by_a_person).containing("hello").per_user();
-        routes.command("/count").per_user();
-        routes.job::<Work>();
-        routes.memo::<Note>();
+        routes.command("/greeted").per_user();
     }
 }
 
 impl On<Message> for Greeter {
     async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
         self.n += 1;
-        let of = number(&message.text, "#").unwrap_or_default();
-        let posted = turn.say(format!("by=greeter n={} of={of}", self.n));
-        suffer(&message.text, "greeter", turn).await?;
-        if message.text.contains("job") {
-            turn.defer(&Work {
-                of,
-                text: message.text.clone(),
-                thread: posted.clone(),
-            })?;
-        }
-        let note = |left| Note {
-            of,
-            left,
-            user: message.user.clone(),
+        let text = format!("Hello <@{}>, that makes {}", message.user, self.n);
+        let posted = if message.thread_ts.is_some() {
+            turn.reply(text)
+        } else {
+            turn.say(text)
         };
-        if message.text.contains("memo") {
-            turn.memo::<Tally, _>(&To::team(&turn.team().clone()), &note(0))?;
-        }
-        if let Some(left) = number(&message.text, "relay=") {
-            turn.memo::<Self, _>(&To::user(&message.user), &note(left))?;
-        }
+        suffer(&message.text, "greeter", turn).await?;
         if message.text.contains("edit") {
-            turn.update(&posted, format!("edited of={of}"));
+            turn.update(&posted, format!("edited, at {}", self.n));
         }
         Ok(())
     }
@@ -158,63 +121,138 @@ impl On<Message> for Greeter {
 impl On<Command> for Greeter {
     async fn on(&mut self, command: Command, turn: &mut Turn) -> Result<Reply> {
         suffer(&command.text, "greeter", turn).await?;
-        if command.text.contains("count") {
-            self.n += 1;
-            turn.say(format!("by=greeter n={} of=0", self.n));
-        }
         Ok(Reply::ephemeral(format!("{} so far", self.n)))
     }
 }
 
-impl On<Done<Work>> for Greeter {
-    async fn on(&mut self, done: Done<Work>, turn: &mut Turn) -> Result<()> {
-        self.n += 1;
-        let output = done.output.unwrap_or_default();
-        let text = format!("by=greeter n={} of={} = {output}", self.n, done.job.of);
-        turn.reply_to(&done.job.thread, text);
-        Ok(())
-    }
-}
-
-impl On<Received<Note>> for Greeter {
-    async fn on(&mut self, note: Received<Note>, turn: &mut Turn) -> Result<()> {
-        self.n += 1;
-        let Note { of, left, user } = note.memo;
-        turn.say(format!("by=greeter n={} of={of}", self.n));
-        if left > 0 {
-            let left = left - 1;
-            turn.memo::<Self, _>(&To::user(&user.clone()), &Note { of, left, user })?;
-        }
-        Ok(())
-    }
-}
-
-/// Counts per channel, everything.
+/// Posts "working", works beside everything else, and posts the result in the thread of that.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Scribe {
+pub(super) struct Report {
     n: u32,
 }
 
-impl HandlerActor for Scribe {
-    const NAME: &'static str = "scribe";
+/// Deferred work.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Work {
+    subject: String,
+    thread: Posted,
+}
 
-    fn routes(routes: &mut Routes<Self>) {
-        let mut route = routes.on::<Message>();
-        route.when(is_by_a_person).per_channel();
+impl Job for Work {
+    const NAME: &'static str = "work";
+    type Output = usize;
+
+    async fn run(&self) -> Result<usize> {
+        if let Some(ms) = number(&self.subject, "naps=") {
+            sleep(Duration::from_millis(ms)).await;
+        }
+        assert!(!self.subject.contains("jobpanics"), "{ASKED_TO_PANIC}");
+        Ok(self.subject.split_whitespace().count())
     }
 }
 
-impl On<Message> for Scribe {
+impl HandlerActor for Report {
+    const NAME: &'static str = "report";
+
+    fn routes(routes: &mut Routes<Self>) {
+        routes.command("/report").per_user();
+        routes.job::<Work>();
+    }
+}
+
+impl On<Command> for Report {
+    async fn on(&mut self, command: Command, turn: &mut Turn) -> Result<Reply> {
+        self.n += 1;
+        suffer(&command.text, "report", turn).await?;
+        let Command { user, text, .. } = command;
+        let thread = turn.say(format!(
+            "<@{user}> ordered {text} as number {}: working",
+            self.n
+        ));
+        let subject = text;
+        turn.defer(&Work { subject, thread })?;
+        Ok(Reply::ephemeral("on its way"))
+    }
+}
+
+impl On<Done<Work>> for Report {
+    async fn on(&mut self, done: Done<Work>, turn: &mut Turn) -> Result<()> {
+        let Work { subject, thread } = done.job;
+        let words = done.output.unwrap_or_default();
+        turn.reply_to(&thread, format!("{subject} is done: {words} words"));
+        Ok(())
+    }
+}
+
+/// Numbers the greetings of each channel, looks at them, and tells the tally of the workspace.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Clerk {
+    n: u32,
+}
+
+/// A greeting as its clerk noted it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Noted {
+    user: UserId,
+    number: u32,
+}
+
+impl Memo for Noted {
+    const NAME: &'static str = "noted";
+}
+
+impl HandlerActor for Clerk {
+    const NAME: &'static str = "clerk";
+
+    fn routes(routes: &mut Routes<Self>) {
+        let mut route = routes.on::<Message>();
+        route.when(is_by_a_person).containing("hello").per_channel();
+    }
+}
+
+impl On<Message> for Clerk {
     async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
         self.n += 1;
+        let (user, number) = (message.user, self.n);
+        turn.say(format!(
+            "Noted <@{user}> in <#{}>, number {number}",
+            message.channel
+        ));
+        let team = To::team(turn.team());
+        turn.memo::<Tally, _>(&team, &Noted { user, number })?;
         if let Some(cause) = turn.cause() {
             turn.react(&cause, "eyes");
         }
-        let of = number(&message.text, "#").unwrap_or_default();
-        turn.reply(format!("by=scribe n={} of={of}", self.n));
         if message.text.contains("both") {
-            suffer(&message.text, "scribe", turn).await?;
+            suffer(&message.text, "clerk", turn).await?;
         }
+        Ok(())
+    }
+}
+
+/// Counts what the clerks of its workspace noted.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Tally {
+    n: u32,
+}
+
+impl HandlerActor for Tally {
+    const NAME: &'static str = "tally";
+
+    fn routes(routes: &mut Routes<Self>) {
+        routes.memo::<Noted>().per_team();
+    }
+}
+
+impl On<Received<Noted>> for Tally {
+    async fn on(&mut self, received: Received<Noted>, turn: &mut Turn) -> Result<()> {
+        self.n += 1;
+        let Noted { user, number } = received.memo;
+        turn.say(format!(
+            "Tally {}: <@{user}> was number {number} in <#{}>",
+            self.n,
+            turn.channel()
+        ));
         Ok(())
     }
 }
@@ -238,30 +276,60 @@ impl HandlerActor for Sider {
 impl On<Message> for Sider {
     async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
         self.n += 1;
-        let of = number(&message.text, "#").unwrap_or_default();
-        turn.say(format!("by=sider n={} of={of}", self.n));
+        turn.say(format!("Aside <@{}>, number {}", message.user, self.n));
         suffer(&message.text, "sider", turn).await
     }
 }
 
-/// Counts notes per workspace.
+/// Sends a user's message to himself, hop by hop, and counts what arrives.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Tally {
+pub(super) struct Relay {
     n: u32,
 }
 
-impl HandlerActor for Tally {
-    const NAME: &'static str = "tally";
+/// A message on its way.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Baton {
+    user: UserId,
+    left: u64,
+}
 
-    fn routes(routes: &mut Routes<Self>) {
-        routes.memo::<Note>();
+impl Memo for Baton {
+    const NAME: &'static str = "baton";
+}
+
+impl Relay {
+    fn pass(user: UserId, left: u64, turn: &mut Turn) -> Result<()> {
+        turn.memo::<Self, _>(&To::user(&user.clone()), &Baton { user, left })?;
+        Ok(())
     }
 }
 
-impl On<Received<Note>> for Tally {
-    async fn on(&mut self, note: Received<Note>, turn: &mut Turn) -> Result<()> {
+impl HandlerActor for Relay {
+    const NAME: &'static str = "relay";
+
+    fn routes(routes: &mut Routes<Self>) {
+        let mut route = routes.on::<Message>();
+        route.when(is_by_a_person).containing("relay=").per_user();
+        routes.memo::<Baton>();
+    }
+}
+
+impl On<Message> for Relay {
+    async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
+        let left = number(&message.text, "relay=").unwrap_or_default();
+        Self::pass(message.user, left, turn)
+    }
+}
+
+impl On<Received<Baton>> for Relay {
+    async fn on(&mut self, received: Received<Baton>, turn: &mut Turn) -> Result<()> {
+        let Baton { user, left } = received.memo;
+        if left > 0 {
+            return Self::pass(user, left - 1, turn);
+        }
         self.n += 1;
-        turn.say(format!("by=tally n={} of={}", self.n, note.memo.of));
+        turn.say(format!("Relay <@{user}> arrived, number {}", self.n));
         Ok(())
     }
 }

@@ -437,14 +437,19 @@ impl World {
         let user = place.users[pick(&mut self.rng, place.users.len())].clone();
         let channel = place.channels[pick(&mut self.rng, place.channels.len())].clone();
         self.acts += 1;
-        let (number, is_command) = (self.acts, self.rng.below(8) == 0);
+        let (number, is_command) = (self.acts, self.rng.below(6) == 0);
         let plan = self.plan.clone();
         if is_command {
             let text = plan::command_words(&mut self.rng, number, &plan);
-            self.tell(|| format!("{user} runs /count {text}"));
+            let command = if self.rng.below(2) == 0 {
+                "/greeted"
+            } else {
+                "/report"
+            };
+            self.tell(|| format!("{user} runs {command} {text}"));
             self.slack(|slack| {
                 slack
-                    .command(&place.team, &channel, &user, "/count", &text)
+                    .command(&place.team, &channel, &user, command, &text)
                     .unwrap()
             });
         } else {
@@ -579,7 +584,9 @@ fn build(plan: &Plan) -> (Places, Vec<Place>, Vec<(AppId, AppName)>) {
         for place in &places {
             map.install(&app, &place.team).unwrap();
         }
-        map.command(&app, "/count", "", "").unwrap();
+        for command in ["/greeted", "/report"] {
+            map.command(&app, command, "", "").unwrap();
+        }
         apps.push((app, AppName::new(&name)));
     }
     (map, places, apps)

@@ -92,9 +92,7 @@ pub(super) fn words(rng: &mut Rng, number: u64, plan: &Plan) -> String {
         }
     };
     maybe(800, "hello");
-    maybe(150, "memo");
-    maybe(80, "relay=3");
-    maybe(120, "job");
+    maybe(100, "relay=3");
     maybe(100, "edit");
     maybe(150, "aside");
     maybe(100, "naps=20");
@@ -107,7 +105,7 @@ pub(super) fn words(rng: &mut Rng, number: u64, plan: &Plan) -> String {
     maybe(bad / 20, "dies");
     maybe(bad / 40, "kills");
     maybe(bad / 10, "asks");
-    maybe(bad / 20, "jobpanics");
+    maybe(bad / 20, "writes");
     maybe(bad / 4, "both");
     text
 }
@@ -121,7 +119,7 @@ pub(super) fn command_words(rng: &mut Rng, number: u64, plan: &Plan) -> String {
             text.push(' ');
         }
     };
-    maybe(300, "count");
+    maybe(100, "naps=20");
     maybe(100, "naps=2499");
     maybe(100, "naps=3000");
     let bad = plan.bad_messages;
@@ -130,5 +128,7 @@ pub(super) fn command_words(rng: &mut Rng, number: u64, plan: &Plan) -> String {
     maybe(bad / 20, "stalls=1");
     maybe(bad / 20, "dies");
     maybe(bad / 40, "kills");
+    maybe(bad / 20, "asks");
+    maybe(bad / 20, "jobpanics");
     text
 }

@@ -39,6 +39,10 @@ pub(crate) struct Rules {
     pub(crate) are_kills_declared: bool,
     /// The deadline is shorter than the runtime can hold: acks may be late.
     pub(crate) are_late_acks_declared: bool,
+    /// Slack takes calls whose answers get lost. A post of which no note was made is looked for among so many newest
+    /// messages of its channel: only one that more have buried meanwhile, and an answer to a `response_url`, where
+    /// nobody can look, may be made again.
+    pub(crate) found_within: Option<usize>,
     /// Messages with this word are given up by this bot: never answered, and not counted.
     pub(crate) given_up: &'static [(Bot, &'static str)],
 }
@@ -49,6 +53,7 @@ impl Rules {
         bots: &[Bot::Greeter],
         are_kills_declared: false,
         are_late_acks_declared: false,
+        found_within: None,
         given_up: &[],
     };
 }
@@ -113,7 +118,7 @@ pub(crate) struct Verdict {
     pub(crate) commands_answered: usize,
     /// Acks that came after their deadline.
     pub(crate) late_acks: usize,
-    /// Posts made twice because a kill fell between Slack's receipt and our note.
+    /// Posts made twice because a kill, or the loss of its answer, fell between Slack's receipt and our note.
     pub(crate) doubled_by_kills: usize,
 }
 

@@ -22,10 +22,15 @@ pub(super) fn judge(facts: &Facts, verdict: &mut Verdict) {
             let text = format!("{} was posted after {}", answer.shown(), before.shown());
             verdict.broken(Promise::InOrderPerKey, text);
         }
-        if answer.key.bot == Bot::Tally {
+        let bot = answer.key.bot;
+        if bot == Bot::Tally {
             let sender = (&answer.key, answer.channel.as_str());
             told.entry(sender).or_default().push(answer);
-        } else if let Some(greeting) = answer.to.and_then(|at| facts.greetings.get(at)) {
+        } else if let Some(greeting) = answer
+            .to
+            .and_then(|at| facts.greetings.get(at))
+            .filter(|_| bot.keeps_order())
+        {
             handled
                 .entry(&answer.key)
                 .or_default()

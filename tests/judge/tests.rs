@@ -190,6 +190,27 @@ fn p4_a_post_made_twice_although_its_lane_went_on_is_caught() {
 }
 
 #[test]
+fn p4_a_post_made_twice_is_excused_only_if_it_is_buried_where_posts_are_looked_for() {
+    let rules = Rules {
+        found_within: Some(2),
+        ..KILLED
+    };
+    let mut forger = Forger::new();
+    let said = forger.round("U1", "C1", 1);
+    forger.says("U2", "C1");
+    forger.says("U2", "C2");
+    let mut found = Forger::clone(&forger);
+    found.kill(1).life(2).answers(&said, 1);
+    let words = "could have been found";
+    caught_under(&rules, &found, Promise::HandledOnce, words);
+    forger.says("U2", "C1");
+    forger.answers(&said, 1);
+    let verdict = judge(&forger.record(), &rules);
+    verdict.assert_kept();
+    assert_eq!(verdict.doubled_by_kills, 1);
+}
+
+#[test]
 fn p4_an_answer_in_another_channel_or_thread_or_to_another_key_is_caught() {
     let mut forger = Forger::new();
     let mut said = forger.says("U1", "C1");
