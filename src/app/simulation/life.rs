@@ -108,6 +108,9 @@ fn begin(outside: &Outside, router: &Arc<Router>, clock: Clock) -> Stage {
         if world.sabotage == Some(Sabotage::Rows) {
             rows.reverse();
         }
+        if world.sabotage == Some(Sabotage::Effects) {
+            opened.recovered.effects.clear();
+        }
         (opened, world.apps.clone())
     });
     let Opened {

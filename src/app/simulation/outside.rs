@@ -51,6 +51,10 @@ pub(super) enum Sabotage {
     States,
     /// Recovered rows come in the wrong order.
     Rows,
+    /// Recovered effects are forgotten.
+    Effects,
+    /// Posts are made twice.
+    Posts,
     /// Acks and calls don't wait for the disk: batches are told before they are durable.
     Haste,
 }
@@ -502,7 +506,13 @@ impl World {
                 args,
                 ..Call::default()
             };
+            let is_doubled = self.sabotage == Some(Sabotage::Posts)
+                && asked.method == "chat.postMessage"
+                && self.happens(100);
             let answer = self.slack(|slack| {
+                if is_doubled {
+                    slack.call(&asked);
+                }
                 if let Some(fault) = fault {
                     slack.faults.plan("*", fault, 1);
                 }
