@@ -59,10 +59,34 @@ pub(crate) struct Line {
     pub(crate) extra: String,
 }
 
+impl Line {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            seq: entry.seq,
+            kind: entry.kind.clone(),
+            name: entry.name.clone().unwrap_or_default(),
+            key: entry.key.clone().unwrap_or_default(),
+            refers: entry.refers,
+            body: entry.body.clone(),
+            extra: entry.extra.clone().unwrap_or_default(),
+        }
+    }
+}
+
 impl Pending {
     /// Loses the marks: what a broken writer would do.
     pub(crate) fn lose_marks(&mut self) {
         self.0.marks.clear();
+    }
+
+    /// Its entries, for whoever checks.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.0.entries.iter().map(Line::of).collect()
+    }
+
+    /// Its marks.
+    pub(crate) fn marks(&self) -> &[Mark] {
+        &self.0.marks
     }
 
     /// Its entries, for whoever watches.
@@ -280,16 +304,7 @@ impl Disk {
 
     /// Everything that was ever durable.
     pub(crate) fn lines(&self) -> Vec<Line> {
-        let line = |entry: &Entry| Line {
-            seq: entry.seq,
-            kind: entry.kind.clone(),
-            name: entry.name.clone().unwrap_or_default(),
-            key: entry.key.clone().unwrap_or_default(),
-            refers: entry.refers,
-            body: entry.body.clone(),
-            extra: entry.extra.clone().unwrap_or_default(),
-        };
-        self.journal.iter().map(line).collect()
+        self.journal.iter().map(Line::of).collect()
     }
 
     /// What is unfinished: rows and effects.

@@ -19,6 +19,8 @@
 //! `/greeted` and `/report` understand the same words; a report's job also `jobpanics`. What they post is in the
 //! words that the judge knows.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -26,15 +28,18 @@ use tokio::time::sleep;
 use super::outside::Outside;
 use crate::bot::read::UsersInfo;
 use crate::flow::envelope::Subject;
+use crate::flow::key::Key;
 use crate::prelude::*;
 
 thread_local! {
-    static OUTSIDE: std::cell::RefCell<Option<Outside>> = const { std::cell::RefCell::new(None) };
+    static OUTSIDE: RefCell<Option<Outside>> = const { RefCell::new(None) };
+    static UNDER_WAY: RefCell<BTreeSet<Key>> = const { RefCell::new(BTreeSet::new()) };
 }
 
 /// Lets `kills` find the process that it ends.
 pub(super) fn watch(outside: &Outside) {
     OUTSIDE.with_borrow_mut(|slot| *slot = Some(outside.clone()));
+    UNDER_WAY.with_borrow_mut(BTreeSet::clear);
 }
 
 /// What panics on purpose says.
@@ -49,6 +54,27 @@ pub(super) fn number(text: &str, word: &str) -> Option<u64> {
 /// Bots that answer each other never end.
 fn is_by_a_person(subject: &Subject) -> bool {
     subject.bot.is_empty()
+}
+
+/// A turn under way. Only one of a key may be.
+struct Alone(Key);
+
+impl Alone {
+    fn begin(key: &Key) -> Self {
+        let key = key.clone();
+        if !UNDER_WAY.with_borrow_mut(|keys| keys.insert(key.clone())) {
+            let outside = OUTSIDE.with_borrow(Clone::clone).unwrap();
+            let text = format!("P2: two turns of {key} at a time");
+            outside.with(|world| world.violate(text));
+        }
+        Self(key)
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        UNDER_WAY.with_borrow_mut(|keys| keys.remove(&self.0));
+    }
 }
 
 async fn suffer(text: &str, who: &'static str, turn: &Turn) -> Result<()> {
@@ -103,6 +129,7 @@ impl HandlerActor for Greeter {
 
 impl On<Message> for Greeter {
     async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
+        let _alone = Alone::begin(turn.key());
         self.n += 1;
         let text = format!("Hello <@{}>, that makes {}", message.user, self.n);
         let posted = if message.thread_ts.is_some() {
@@ -120,6 +147,7 @@ impl On<Message> for Greeter {
 
 impl On<Command> for Greeter {
     async fn on(&mut self, command: Command, turn: &mut Turn) -> Result<Reply> {
+        let _alone = Alone::begin(turn.key());
         suffer(&command.text, "greeter", turn).await?;
         Ok(Reply::ephemeral(format!("{} so far", self.n)))
     }
@@ -162,6 +190,7 @@ impl HandlerActor for Report {
 
 impl On<Command> for Report {
     async fn on(&mut self, command: Command, turn: &mut Turn) -> Result<Reply> {
+        let _alone = Alone::begin(turn.key());
         self.n += 1;
         suffer(&command.text, "report", turn).await?;
         let Command { user, text, .. } = command;
@@ -177,6 +206,7 @@ impl On<Command> for Report {
 
 impl On<Done<Work>> for Report {
     async fn on(&mut self, done: Done<Work>, turn: &mut Turn) -> Result<()> {
+        let _alone = Alone::begin(turn.key());
         let Work { subject, thread } = done.job;
         let words = done.output.unwrap_or_default();
         turn.reply_to(&thread, format!("{subject} is done: {words} words"));
@@ -212,6 +242,7 @@ impl HandlerActor for Clerk {
 
 impl On<Message> for Clerk {
     async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
+        let _alone = Alone::begin(turn.key());
         self.n += 1;
         let (user, number) = (message.user, self.n);
         turn.say(format!(
@@ -246,6 +277,7 @@ impl HandlerActor for Tally {
 
 impl On<Received<Noted>> for Tally {
     async fn on(&mut self, received: Received<Noted>, turn: &mut Turn) -> Result<()> {
+        let _alone = Alone::begin(turn.key());
         self.n += 1;
         let Noted { user, number } = received.memo;
         turn.say(format!(
@@ -275,6 +307,7 @@ impl HandlerActor for Sider {
 
 impl On<Message> for Sider {
     async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
+        let _alone = Alone::begin(turn.key());
         self.n += 1;
         turn.say(format!("Aside <@{}>, number {}", message.user, self.n));
         suffer(&message.text, "sider", turn).await
@@ -317,6 +350,7 @@ impl HandlerActor for Relay {
 
 impl On<Message> for Relay {
     async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
+        let _alone = Alone::begin(turn.key());
         let left = number(&message.text, "relay=").unwrap_or_default();
         Self::pass(message.user, left, turn)
     }
@@ -324,6 +358,7 @@ impl On<Message> for Relay {
 
 impl On<Received<Baton>> for Relay {
     async fn on(&mut self, received: Received<Baton>, turn: &mut Turn) -> Result<()> {
+        let _alone = Alone::begin(turn.key());
         let Baton { user, left } = received.memo;
         if left > 0 {
             return Self::pass(user, left - 1, turn);
@@ -339,4 +374,18 @@ fn numbers_are_found_behind_their_words() {
     assert_eq!(number("#12 hello naps=30 ", "naps="), Some(30));
     assert_eq!(number("#12 hello", "#"), Some(12));
     assert_eq!(number("hello", "#"), None);
+}
+
+#[test]
+fn two_turns_of_a_key_at_a_time_are_seen() {
+    let outside = Outside::new(0, false);
+    watch(&outside);
+    let found = || outside.with(|world| world.violations.len());
+    let (one, other) = (Key::from_stored("a"), Key::from_stored("b"));
+    drop(Alone::begin(&one));
+    let _first = Alone::begin(&one);
+    let _second = Alone::begin(&other);
+    assert_eq!(found(), 0);
+    let _third = Alone::begin(&one);
+    assert_eq!(found(), 1);
 }

@@ -202,6 +202,7 @@ fn write(world: &mut World, batch: &Pending) -> bool {
     if world.sabotage != Some(Sabotage::Batches) || !world.happens(100) {
         let now_ms = world.now_ms();
         world.disk.append(batch, now_ms);
+        world.check_batch(batch);
     }
     world.tell(|| format!("durable: {}", batch.told().join(", ")));
     world.goes_on("after a batch is written")

@@ -12,16 +12,17 @@ use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
+use super::invariants::Journal;
 use super::plan::{self, Plan};
 use crate::base::clock::{Clock, Instant};
 use crate::base::rng::Rng;
 use crate::flow::ack::Released;
-use crate::flow::envelope::{Envelope, Kind};
+use crate::flow::envelope::{Envelope, Kind, Mark};
 use crate::flow::key::AppName;
 use crate::sim::inside::{Args, Body, Call, Machine, Out, Setup, Terms};
 use crate::sim::{By, Fault, SocketId, Transport, World as Places};
 use crate::slack::id::{AppId, ChannelId, TeamId, UserId};
-use crate::store::simulated::Disk;
+use crate::store::simulated::{Disk, Pending};
 use crate::web::{Incoming, Outgoing, Wire};
 
 /// The time of day at which every world begins, seconds since 1970.
@@ -105,6 +106,10 @@ pub(super) struct World {
     pub(super) lives: Vec<Lived>,
     pub(super) arrivals: Vec<Arrived>,
     pub(super) owed: HashMap<String, Owed>,
+    /// What is durable, as far as it is checked.
+    pub(super) journal: Journal,
+    /// The envelope that a mark is of, by its id on the wire.
+    marked: HashMap<Mark, String>,
     /// When a socket was lost: deadlines around it may be missed.
     pub(super) losses_us: Vec<u64>,
     pub(super) violations: BTreeSet<String>,
@@ -154,6 +159,8 @@ impl Outside {
             lives: Vec::new(),
             arrivals: Vec::new(),
             owed: HashMap::new(),
+            journal: Journal::default(),
+            marked: HashMap::new(),
             losses_us: Vec::new(),
             violations: BTreeSet::new(),
             died: Arc::new(Notify::new()),
@@ -387,7 +394,28 @@ impl World {
         });
         let life = self.life();
         self.arrivals.push(Arrived { life, id, is_retry });
+        if let Some(mark) = owed.envelope.mark() {
+            self.marked.insert(mark, envelope_id.to_owned());
+        }
         self.owed.insert(envelope_id.to_owned(), owed);
+    }
+
+    /// A batch is durable: it agrees with what was durable before, and its marks with its deliveries.
+    pub(super) fn check_batch(&mut self, batch: &Pending) {
+        for text in self.journal.take(batch.lines()) {
+            self.violate(text);
+        }
+        for mark in batch.marks() {
+            let owed = self.marked.get(mark).and_then(|id| self.owed.get(id));
+            let Some(Owed { envelope, handlers }) = owed else {
+                continue;
+            };
+            let is_owned = |handler: &&String| self.disk.owns(&envelope.id, handler);
+            if handlers.iter().filter(is_owned).count() < handlers.len() {
+                let text = format!("P1: the mark of {} is durable before it is", envelope.id);
+                self.violate(text);
+            }
+        }
     }
 
     /// The process lets an ack go: everything that it promises must be durable.
