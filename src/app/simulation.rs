@@ -32,7 +32,7 @@ use crate::dispatch::router::Router;
 use crate::sim::Entry;
 
 /// The seeds that every run of the tests plays.
-const SEEDS: std::ops::Range<u64> = 0..40;
+const SEEDS: std::ops::Range<u64> = 0..20;
 
 /// Lives after which a world that does not come to rest is given up.
 const LIVES_MAX: usize = 120;
@@ -223,7 +223,7 @@ fn a_seed_repeats_itself() {
         play(seed, false);
         RECORD.take()
     };
-    for seed in [3, 7, 11] {
+    for seed in [3, 7] {
         let first = record(seed);
         assert!(first.len() > 10, "something happens");
         assert_eq!(first, record(seed), "seed {seed}");
@@ -234,28 +234,23 @@ fn a_seed_repeats_itself() {
 /// Slack's record alone; `P1: ..` are those of an invariant, at the step or at rest.
 #[test]
 fn what_is_broken_on_purpose_is_seen() {
-    for (sabotage, promise) in [
-        (Sabotage::Batches, "P1 acked"),
-        (Sabotage::Batches, "P1: "),
-        (Sabotage::Marks, "P4 handled"),
-        (Sabotage::Marks, "P4: "),
-        (Sabotage::States, "P3 all"),
-        (Sabotage::States, "P3: "),
-        (Sabotage::Rows, "P2 in order"),
-        (Sabotage::Rows, "P2: "),
-        (Sabotage::Effects, "P1 acked"),
-        (Sabotage::Posts, "P4 handled"),
-        (Sabotage::Haste, "P1 acked"),
-        (Sabotage::Haste, "P1: "),
-        (Sabotage::Haste, "P3: "),
+    for (sabotage, promises) in [
+        (Sabotage::Batches, ["P1 acked", "P1: "].as_slice()),
+        (Sabotage::Marks, &["P4 handled", "P4: "]),
+        (Sabotage::States, &["P3 all", "P3: "]),
+        (Sabotage::Rows, &["P2 in order", "P2: "]),
+        (Sabotage::Effects, &["P1 acked", "P1: "]),
+        (Sabotage::Posts, &["P4 handled"]),
+        (Sabotage::Haste, &["P1 acked", "P1: ", "P3: "]),
     ] {
-        let seen = (0..SABOTAGED_MAX).find(|&seed| {
+        let mut unseen = promises.to_vec();
+        for seed in 0..SABOTAGED_MAX {
             let violations = play_with(seed, false, Some(sabotage));
-            violations.iter().any(|text| text.starts_with(promise))
-        });
-        if SystemEnvironment.get("CALLBOARD_TELL").is_some() {
-            say(&format!("{sabotage:?}: {promise} by seed {seen:?}"));
+            unseen.retain(|promise| !violations.iter().any(|text| text.starts_with(promise)));
+            if unseen.is_empty() {
+                break;
+            }
         }
-        assert!(seen.is_some(), "{sabotage:?}: no {promise}");
+        assert!(unseen.is_empty(), "{sabotage:?}: nobody saw {unseen:?}");
     }
 }

@@ -23,6 +23,8 @@ use crate::flow::key::Key;
 /// What survives the process.
 pub(crate) struct Disk {
     state: State,
+    /// The last entry that is folded.
+    folded: u64,
     look: StateReader,
     journal: Vec<Entry>,
     marks: Vec<MarkBatch>,
@@ -136,6 +138,7 @@ impl Disk {
         let name = &format!("simulated-{}", MADE.fetch_add(1, Ordering::Relaxed));
         Self {
             state: State::in_memory(name).unwrap(),
+            folded: 0,
             look: StateReader::in_memory(name).unwrap(),
             journal: Vec::new(),
             marks: Vec::new(),
@@ -239,7 +242,7 @@ impl Disk {
 
     /// Folds up to `most` entries, which may cut a batch in two; gives the new watermark.
     pub(crate) fn fold(&mut self, most: usize, now_ms: u64) -> Option<u64> {
-        let after = self.state.watermark().unwrap();
+        let after = self.folded;
         let from = self.journal.partition_point(|entry| entry.seq <= after);
         let entries: Vec<Entry> = self.journal[from..].iter().take(most).cloned().collect();
         let last = entries.last()?.seq;
@@ -253,6 +256,7 @@ impl Disk {
             })
             .collect();
         self.state.fold(entries, &marks, now_ms).unwrap();
+        self.folded = last;
         Some(last)
     }
 

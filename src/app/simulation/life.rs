@@ -56,6 +56,7 @@ struct Stage {
     router: Arc<Router>,
     installs: Installs,
     directory: Directory,
+    space: Space,
     queue: Arc<Queue>,
     unfolded: Arc<Unfolded>,
     shards: Vec<WayBack<InboxShell>>,
@@ -155,6 +156,7 @@ fn cast(
         OutboxShell::new(parts, context)
     }));
     let outbox_entrance = egress::Entrance::new(outbox.clone());
+    let space = Space::default();
     let shard = |_| {
         let parts = inbox::Parts {
             router: Arc::clone(router),
@@ -163,7 +165,7 @@ fn cast(
             queue: Arc::clone(queue),
             reader: reader.clone(),
             unfolded: Arc::clone(unfolded),
-            space: Space::default(),
+            space: space.clone(),
             outbox: outbox_entrance.clone(),
             api: api.clone(),
             clock,
@@ -183,6 +185,7 @@ fn cast(
         entrances: shards.iter().cloned().map(inbox::Entrance::new).collect(),
         installs,
         directory,
+        space,
         shards,
         outbox,
         outbox_entrance,
@@ -258,6 +261,7 @@ impl Stage {
             let folded = self.outside.with(|world| {
                 let now_ms = world.now_ms();
                 let is_alive = world.goes_on("before a fold");
+                self.space.set_short(world.look_at_space());
                 let count = usize::try_from(count).unwrap();
                 is_alive.then(|| world.disk.fold(count, now_ms)).flatten()
             });

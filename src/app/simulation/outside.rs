@@ -112,6 +112,8 @@ pub(super) struct World {
     marked: HashMap<Mark, String>,
     /// When a socket was lost: deadlines around it may be missed.
     pub(super) losses_us: Vec<u64>,
+    /// From when until when the disk was nearly full; the last may not be over. What comes then is shed.
+    pub(super) shorts_us: Vec<(u64, u64)>,
     pub(super) violations: BTreeSet<String>,
     pub(super) died: Arc<Notify>,
     pub(super) slack_changed: Arc<Notify>,
@@ -162,6 +164,7 @@ impl Outside {
             journal: Journal::default(),
             marked: HashMap::new(),
             losses_us: Vec::new(),
+            shorts_us: Vec::new(),
             violations: BTreeSet::new(),
             died: Arc::new(Notify::new()),
             slack_changed: Arc::new(Notify::new()),
@@ -259,6 +262,10 @@ impl World {
     pub(super) fn end(&mut self, pause: Duration) {
         self.base_us = self.now_us();
         self.clock = None;
+        // The next process looks for itself.
+        if let Some((_, to)) = self.shorts_us.last_mut() {
+            *to = (*to).min(self.base_us);
+        }
         let end = self.death.unwrap_or("stopped");
         if let Some(life) = self.lives.last_mut() {
             (life.to_us, life.end) = (self.base_us, end);
@@ -381,6 +388,21 @@ impl World {
             self.tell(|| format!("socket {socket} is lost"));
             self.slack(|slack| slack.ended(socket, By::Lost, None, "lost"));
         }
+    }
+
+    /// Looks at the disk: whether it is nearly full from now on.
+    pub(super) fn look_at_space(&mut self) -> bool {
+        let now_us = self.now_us();
+        let bad = self.plan.bad_space;
+        let is_short = self.happens(bad);
+        let last = self.shorts_us.last_mut();
+        let is_open = last.as_ref().is_some_and(|(_, to)| *to == u64::MAX);
+        match last {
+            Some((_, to)) if is_open && !is_short => *to = now_us,
+            _ if !is_open && is_short => self.shorts_us.push((now_us, u64::MAX)),
+            _ => {}
+        }
+        is_short
     }
 
     /// An envelope reaches the process.

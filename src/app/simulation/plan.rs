@@ -31,6 +31,8 @@ pub(super) struct Plan {
     pub(super) bad_calls: u64,
     /// Of 1000 batches, how many end the process instead of being written.
     pub(super) bad_batches: u64,
+    /// Of 1000 folds, how many find the disk nearly full until the next.
+    pub(super) bad_space: u64,
     /// Of 1000 reads of the store, how many fail.
     pub(super) bad_reads: u64,
     /// Of 1000 frames, how many cost their socket.
@@ -65,6 +67,7 @@ impl Plan {
             read: ms(one_of(&[0, 0, 2, 30])),
             bad_calls: one_of(&[0, 20, 200, 500]),
             bad_batches: one_of(&[0, 0, 10, 50]),
+            bad_space: one_of(&[0, 0, 0, 300]),
             bad_reads: one_of(&[0, 0, 0, 50]),
             bad_frames: one_of(&[0, 0, 30]),
             bad_messages: one_of(&[0, 100, 500]),
@@ -77,6 +80,7 @@ impl Plan {
     pub(super) fn calm(&mut self) {
         self.bad_calls = 0;
         self.bad_batches = 0;
+        self.bad_space = 0;
         self.bad_reads = 0;
         self.bad_frames = 0;
     }

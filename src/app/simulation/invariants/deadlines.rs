@@ -32,7 +32,9 @@ pub(super) fn kept(world: &World, record: &[Entry]) -> Vec<String> {
                     .iter()
                     .any(|life| life.from_us <= from && until < life.to_us.min(life.stops_us));
                 let is_cut = world.losses_us.iter().any(|at| (from..=until).contains(at));
-                if is_alive && !is_cut {
+                let is_short = |(short, over): &(u64, u64)| *short <= until && from <= *over;
+                let is_shed = world.shorts_us.iter().any(is_short);
+                if is_alive && !is_cut && !is_shed {
                     found.push(format!(
                         "P8: {envelope_id}, attempt {attempt}, was not acked in time: {:?}",
                         subject.text
