@@ -4,10 +4,14 @@
 //!
 //! `cargo test --lib simulation` plays a fixed set of seeds. A seed that fails names itself, and
 //! `CALLBOARD_SEED=n cargo test --lib simulation::one_seed -- --nocapture` plays it again, step by step, and tells.
-//! `CALLBOARD_SEEDS=10000 cargo test --lib simulation::many_seeds` is the long form.
+//! `CALLBOARD_SEEDS=10000 cargo test --lib simulation::many_seeds` is the long form; `CALLBOARD_SEED` is where it
+//! begins.
 //!
-//! What is not in here: threads, real sockets and files (the end-to-end and crash tests have them), and the
-//! connections' own logic of reconnecting.
+//! Two look on. The judge in `tests/judge`, which the end-to-end and crash tests share, decides the promises from
+//! Slack's record alone; the `invariants` see the store and the process, at every step.
+//!
+//! What is not in here: threads, real sockets and files (the end-to-end and crash tests have them), RTM, operators,
+//! and the connections' own logic of reconnecting.
 mod bots;
 mod invariants;
 #[path = "../../tests/judge/judge.rs"]
@@ -23,10 +27,9 @@ use std::time::Duration;
 
 use judge::{Bot, Rules};
 use life::{Ending, live};
-use outside::{Outside, Sabotage};
+use outside::{Outside, Sabotage, World};
 
 use crate::base::rng::Rng;
-use crate::bot::activation::Registration;
 use crate::config::{Environment, SystemEnvironment};
 use crate::dispatch::router::Router;
 use crate::sim::Entry;
@@ -48,13 +51,7 @@ const FAILED_MAX: usize = 5;
 
 /// What the judge lets pass here.
 const RULES: Rules = Rules {
-    bots: &[
-        Bot::Greeter,
-        Bot::Clerk,
-        Bot::Tally,
-        Bot::Sider,
-        Bot::Relay,
-    ],
+    bots: &[Bot::Greeter, Bot::Clerk, Bot::Tally, Bot::Sider, Bot::Relay],
     are_kills_declared: true,
     // The invariants know when the process was there to ack in time.
     are_late_acks_declared: true,
@@ -70,8 +67,6 @@ const RULES: Rules = Rules {
 thread_local! {
     static SEED: Cell<Option<u64>> = const { Cell::new(None) };
     static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
-    /// Slack's record of the last world.
-    static RECORD: RefCell<Vec<Arc<Entry>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Says something to whoever watches, also when the test's output is kept back.
@@ -105,32 +100,63 @@ fn mind_panics() {
     });
 }
 
-/// Plays one seed; what was violated.
-fn play(seed: u64, is_told: bool) -> Vec<String> {
-    play_with(seed, is_told, None)
+/// What came of a seed.
+#[derive(Default)]
+struct Played {
+    violations: Vec<String>,
+    /// Slack's record.
+    record: Vec<Arc<Entry>>,
+    counted: Counted,
 }
 
-fn play_with(seed: u64, is_told: bool, sabotage: Option<Sabotage>) -> Vec<String> {
+/// How much happened, so that nobody takes silence for success.
+#[derive(Debug, Default)]
+struct Counted {
+    lives: usize,
+    /// Answers to messages that were owed, and all given.
+    owed: usize,
+    /// Slash commands that were answered.
+    commands: usize,
+    /// Deliveries that were given up.
+    given_up: usize,
+    /// Posts made twice, each with an excuse.
+    doubled: usize,
+}
+
+impl Counted {
+    fn add(&mut self, other: &Self) {
+        self.lives += other.lives;
+        self.owed += other.owed;
+        self.commands += other.commands;
+        self.given_up += other.given_up;
+        self.doubled += other.doubled;
+    }
+}
+
+/// Plays one seed.
+fn play(seed: u64, is_told: bool, sabotage: Option<Sabotage>) -> Played {
     mind_panics();
     SEED.set(Some(seed));
     PANICS.with_borrow_mut(Vec::clear);
     Rng::seed_this_thread(seed);
     let outside = Outside::new(seed, is_told);
-    outside.with(|world| world.sabotage = sabotage);
-    bots::watch(&outside);
-    let handlers = vec![
-        Registration::of::<bots::Greeter>(),
-        Registration::of::<bots::Report>(),
-        Registration::of::<bots::Clerk>(),
-        Registration::of::<bots::Tally>(),
-        Registration::of::<bots::Sider>(),
-        Registration::of::<bots::Relay>(),
-    ];
-    let router = Arc::new(Router::new(handlers).unwrap());
     outside.with(|world| {
+        world.sabotage = sabotage;
         let plan = world.plan.clone();
         world.tell(|| format!("{plan:?}"));
     });
+    bots::watch(&outside);
+    live_through(&outside, &Arc::new(Router::new(bots::all()).unwrap()));
+    let mut played = outside.with(judged);
+    SEED.set(None);
+    let panics = PANICS.take().into_iter();
+    let panics = panics.map(|text| format!("panicked: {text}"));
+    played.violations.splice(0..0, panics);
+    played
+}
+
+/// The lives of a world, until it comes to rest.
+fn live_through(outside: &Outside, router: &Arc<Router>) {
     for _ in 0..outside.with(|world| world.plan.lives) {
         let ending = outside.with(|world| match world.rng.below(5) {
             0 => Ending::Stop(Duration::from_millis(world.rng.below(8000))),
@@ -138,13 +164,12 @@ fn play_with(seed: u64, is_told: bool, sabotage: Option<Sabotage>) -> Vec<String
             2 | 3 => Ending::Steps(world.rng.below(200)),
             _ => Ending::Steps(world.rng.below(1000)),
         });
-        live(&outside, &router, ending);
+        live(outside, router, ending);
     }
     outside.with(|world| world.plan.calm());
-    while !live(&outside, &router, Ending::Rest) {
+    while !live(outside, router, Ending::Rest) {
         let is_over = outside.with(|world| {
-            let is_endless = world.lives.len() > LIVES_MAX;
-            if is_endless {
+            if world.lives.len() > LIVES_MAX {
                 world.violate("it does not come to rest".to_owned());
             }
             // People go home, so that what is left comes to its end.
@@ -155,32 +180,38 @@ fn play_with(seed: u64, is_told: bool, sabotage: Option<Sabotage>) -> Vec<String
             break;
         }
     }
-    outside.with(|world| {
-        let record = world.slack.record_since(0);
-        let entries: Vec<Entry> = record.iter().map(|entry| (**entry).clone()).collect();
-        RECORD.set(record);
-        let buried = invariants::check(world, &entries);
-        let verdict = judge::judge_without(&judge::Record::of(&entries), &RULES, &buried);
-        for violation in verdict.violations {
-            world.violate(violation.to_string());
-        }
-    });
-    SEED.set(None);
-    let panics = PANICS.take();
-    outside.with(|world| {
-        let panics = panics.into_iter().map(|text| format!("panicked: {text}"));
-        panics.chain(world.violations.iter().cloned()).collect()
-    })
+}
+
+/// The world at its end, by the invariants and by the judge.
+fn judged(world: &mut World) -> Played {
+    let record = world.slack.record_since(0);
+    let entries: Vec<Entry> = record.iter().map(|entry| (**entry).clone()).collect();
+    let buried = invariants::check(world, &entries);
+    let verdict = judge::judge_without(&judge::Record::of(&entries), &RULES, &buried);
+    for violation in verdict.violations {
+        world.violate(violation.to_string());
+    }
+    Played {
+        violations: world.violations.iter().cloned().collect(),
+        record,
+        counted: Counted {
+            lives: world.lives.len(),
+            owed: verdict.owned,
+            commands: verdict.commands_answered,
+            given_up: buried.len(),
+            doubled: verdict.doubled_by_kills,
+        },
+    }
 }
 
 /// Plays seeds until their end; the first few that fail are told.
-fn play_all(seeds: impl Iterator<Item = u64>) {
+fn play_all(seeds: impl Iterator<Item = u64>) -> Counted {
     let mut failed = Vec::new();
+    let mut counted = Counted::default();
     for seed in seeds {
-        if SystemEnvironment.get("CALLBOARD_TELL").is_some() {
-            say(&format!("seed {seed}"));
-        }
-        let violations = play(seed, false);
+        let played = play(seed, false, None);
+        counted.add(&played.counted);
+        let violations = played.violations;
         if !violations.is_empty() {
             let shown = violations.len().min(SHOWN_MAX);
             let text = violations[..shown].join("\n");
@@ -191,6 +222,7 @@ fn play_all(seeds: impl Iterator<Item = u64>) {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    counted
 }
 
 fn number_in(variable: &str) -> Option<u64> {
@@ -202,7 +234,9 @@ fn number_in(variable: &str) -> Option<u64> {
 fn many_seeds() {
     let from = number_in("CALLBOARD_SEED").unwrap_or_default();
     let seeds = number_in("CALLBOARD_SEEDS").map_or(SEEDS, |count| from..from + count);
-    play_all(seeds);
+    let counted = play_all(seeds);
+    say(&format!("{counted:?}"));
+    assert!(counted.owed > 10, "something happens");
 }
 
 /// The world of `CALLBOARD_SEED`, told step by step; without it the first.
@@ -212,17 +246,14 @@ fn one_seed() {
     if SystemEnvironment.get("CALLBOARD_LOG").is_some() {
         super::init_logging(&SystemEnvironment);
     }
-    let violations = play(seed.unwrap_or_default(), seed.is_some());
+    let violations = play(seed.unwrap_or_default(), seed.is_some(), None).violations;
     assert!(violations.is_empty(), "{}", violations.join("\n"));
 }
 
 /// The same seed plays the same world: else a failing one could not be seen again.
 #[test]
 fn a_seed_repeats_itself() {
-    let record = |seed| {
-        play(seed, false);
-        RECORD.take()
-    };
+    let record = |seed| play(seed, false, None).record;
     for seed in [3, 7] {
         let first = record(seed);
         assert!(first.len() > 10, "something happens");
@@ -245,7 +276,7 @@ fn what_is_broken_on_purpose_is_seen() {
     ] {
         let mut unseen = promises.to_vec();
         for seed in 0..SABOTAGED_MAX {
-            let violations = play_with(seed, false, Some(sabotage));
+            let violations = play(seed, false, Some(sabotage)).violations;
             unseen.retain(|promise| !violations.iter().any(|text| text.starts_with(promise)));
             if unseen.is_empty() {
                 break;

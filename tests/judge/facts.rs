@@ -154,29 +154,7 @@ impl Facts {
 
     fn take(&mut self, n: u64, what: &What, reading: &mut Reading) {
         match what {
-            What::Posted {
-                team,
-                channel,
-                user,
-                ts,
-                thread_ts,
-                text,
-                via,
-            } => {
-                if thread_ts.is_none() {
-                    let place = (team.clone(), channel.clone());
-                    self.said.entry(place).or_default().push(n);
-                }
-                if via == "person" && Bot::ALL.iter().any(|bot| bot.is_asked_by(text)) {
-                    let place = (team.clone(), channel.clone(), ts.clone());
-                    let written = Written {
-                        user: user.clone(),
-                        thread_ts: thread_ts.clone(),
-                        text: text.clone(),
-                    };
-                    reading.people.insert(place, written);
-                }
-            }
+            What::Posted { .. } => self.appeared(n, what, reading),
             What::EnvelopeSent {
                 socket,
                 envelope_id,
@@ -225,6 +203,35 @@ impl Facts {
             | What::EphemeralShown { .. }
             | What::FrameIgnored { .. }
             | What::Other => {}
+        }
+    }
+
+    /// A message appeared in a channel.
+    fn appeared(&mut self, n: u64, what: &What, reading: &mut Reading) {
+        let What::Posted {
+            team,
+            channel,
+            user,
+            ts,
+            thread_ts,
+            text,
+            via,
+        } = what
+        else {
+            return;
+        };
+        if thread_ts.is_none() {
+            let place = (team.clone(), channel.clone());
+            self.said.entry(place).or_default().push(n);
+        }
+        if via == "person" && Bot::ALL.iter().any(|bot| bot.is_asked_by(text)) {
+            let place = (team.clone(), channel.clone(), ts.clone());
+            let written = Written {
+                user: user.clone(),
+                thread_ts: thread_ts.clone(),
+                text: text.clone(),
+            };
+            reading.people.insert(place, written);
         }
     }
 

@@ -26,6 +26,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::outside::Outside;
+use crate::bot::activation::Registration;
 use crate::bot::read::UsersInfo;
 use crate::flow::envelope::Subject;
 use crate::flow::key::Key;
@@ -40,6 +41,18 @@ thread_local! {
 pub(super) fn watch(outside: &Outside) {
     OUTSIDE.with_borrow_mut(|slot| *slot = Some(outside.clone()));
     UNDER_WAY.with_borrow_mut(BTreeSet::clear);
+}
+
+/// Everybody who is hosted.
+pub(super) fn all() -> Vec<Registration> {
+    vec![
+        Registration::of::<Greeter>(),
+        Registration::of::<Report>(),
+        Registration::of::<Clerk>(),
+        Registration::of::<Tally>(),
+        Registration::of::<Sider>(),
+        Registration::of::<Relay>(),
+    ]
 }
 
 /// What panics on purpose says.
@@ -113,7 +126,7 @@ async fn suffer(text: &str, who: &'static str, turn: &Turn) -> Result<()> {
 
 /// Counts greetings per user.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Greeter {
+struct Greeter {
     n: u32,
 }
 
@@ -155,13 +168,13 @@ impl On<Command> for Greeter {
 
 /// Posts "working", works beside everything else, and posts the result in the thread of that.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Report {
+struct Report {
     n: u32,
 }
 
 /// Deferred work.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Work {
+struct Work {
     subject: String,
     thread: Posted,
 }
@@ -216,13 +229,13 @@ impl On<Done<Work>> for Report {
 
 /// Numbers the greetings of each channel, looks at them, and tells the tally of the workspace.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Clerk {
+struct Clerk {
     n: u32,
 }
 
 /// A greeting as its clerk noted it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Noted {
+struct Noted {
     user: UserId,
     number: u32,
 }
@@ -263,7 +276,7 @@ impl On<Message> for Clerk {
 
 /// Counts what the clerks of its workspace noted.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Tally {
+struct Tally {
     n: u32,
 }
 
@@ -291,7 +304,7 @@ impl On<Received<Noted>> for Tally {
 
 /// Counts per user, aside.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Sider {
+struct Sider {
     n: u32,
 }
 
@@ -316,13 +329,13 @@ impl On<Message> for Sider {
 
 /// Sends a user's message to himself, hop by hop, and counts what arrives.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Relay {
+struct Relay {
     n: u32,
 }
 
 /// A message on its way.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Baton {
+struct Baton {
     user: UserId,
     left: u64,
 }

@@ -114,12 +114,7 @@ fn p1_a_relay_that_does_not_arrive_and_p4_one_that_arrives_twice_are_caught() {
     forger.posts(&said, "Relay <@U1> arrived, number 1", &effect("relay#0/"));
     judge(&forger.record(), &ASIDE).assert_kept();
     forger.posts(&said, "Relay <@U1> arrived, number 2", &effect("relay#1/"));
-    caught_under(
-        &ASIDE,
-        &forger,
-        Promise::HandledOnce,
-        "is answered twice",
-    );
+    caught_under(&ASIDE, &forger, Promise::HandledOnce, "is answered twice");
 }
 
 #[test]

@@ -164,18 +164,39 @@ fn found_in(entries: &[(u64, &str, &str, Option<u64>, u64)]) -> String {
 
 #[test]
 fn a_delivery_has_one_row_before_its_one_end_and_a_key_counts_on() {
-    let (row, turn) = ((1, "row", "a/1", None, 0), (2, "turn", "a/1/greeter", Some(1), 1));
+    let (row, turn) = (
+        (1, "row", "a/1", None, 0),
+        (2, "turn", "a/1/greeter", Some(1), 1),
+    );
     assert_eq!(found_in(&[row, turn]), "");
-    assert_eq!(found_in(&[row, turn, (3, "turn", "a/2/greeter", None, 2)]), "");
+    assert_eq!(
+        found_in(&[row, turn, (3, "turn", "a/2/greeter", None, 2)]),
+        ""
+    );
     let found = |entries: &[_], words: &str| {
         let found = found_in(entries);
         assert!(found.contains(words), "{found}");
     };
     found(&[row, (2, "row", "a/1", None, 0)], "two rows, 1 and 2");
-    found(&[row, turn, (3, "drop", "", Some(1), 0)], "settled twice, by 2 and 3");
-    found(&[turn, (3, "row", "a/1", None, 0)], "gets row 3 after its end, 2");
-    found(&[row, (2, "turn", "a/1/greeter", Some(9), 1)], "its own is 1");
-    found(&[row, turn, (3, "turn", "a/2/greeter", None, 3)], "after 1 comes 3");
-    found(&[row, turn, (3, "turn", "a/2/greeter", None, 1)], "after 1 comes 1");
+    found(
+        &[row, turn, (3, "drop", "", Some(1), 0)],
+        "settled twice, by 2 and 3",
+    );
+    found(
+        &[turn, (3, "row", "a/1", None, 0)],
+        "gets row 3 after its end, 2",
+    );
+    found(
+        &[row, (2, "turn", "a/1/greeter", Some(9), 1)],
+        "its own is 1",
+    );
+    found(
+        &[row, turn, (3, "turn", "a/2/greeter", None, 3)],
+        "after 1 comes 3",
+    );
+    found(
+        &[row, turn, (3, "turn", "a/2/greeter", None, 1)],
+        "after 1 comes 1",
+    );
     found(&[(1, "dead", "a/1/greeter#0", None, 0)], "is given up");
 }

@@ -23,9 +23,9 @@ pub(super) fn kept(world: &World, journal: &Journal) -> Vec<String> {
     let mut first: HashMap<(u32, &str), usize> = HashMap::new();
     let mut asked: BTreeSet<&str> = BTreeSet::new();
     for (place, Arrived { life, id, is_retry }) in world.arrivals.iter().enumerate() {
-        first.entry((*life, id)).or_insert(place);
-        if *is_retry && world.plan.is_long {
-            // The disk is asked about it, and others pass meanwhile.
+        let is_again = *first.entry((*life, id)).or_insert(place) != place;
+        // The disk is asked about it, and others pass meanwhile; or nobody can tell whether it was shed at first.
+        if *is_retry && world.plan.is_long || is_again && !world.shorts_us.is_empty() {
             asked.insert(id);
         }
     }
