@@ -10,8 +10,7 @@
 //! Two look on. The judge in `tests/judge`, which the end-to-end and crash tests share, decides the promises from
 //! Slack's record alone; the `invariants` see the store and the process, at every step.
 //!
-//! What is not in here: threads, real sockets and files (the end-to-end and crash tests have them), RTM, operators,
-//! and the connections' own logic of reconnecting.
+//! What is not in here: threads, real sockets and files (the end-to-end and crash tests have them), RTM, and the connections' own logic of reconnecting.
 mod bots;
 mod invariants;
 #[path = "../../tests/judge/judge.rs"]
@@ -56,6 +55,7 @@ const RULES: Rules = Rules {
     // The invariants know when the process was there to ack in time.
     are_late_acks_declared: true,
     found_within: Some(100),
+    retried: Some("ails "),
     given_up: &[
         (Bot::Greeter, "dies"),
         (Bot::Greeter, "kills"),
@@ -119,6 +119,8 @@ struct Counted {
     commands: usize,
     /// Deliveries that were given up.
     given_up: usize,
+    /// Those that an operator brought back.
+    retried: usize,
     /// Posts made twice, each with an excuse.
     doubled: usize,
 }
@@ -129,6 +131,7 @@ impl Counted {
         self.owed += other.owed;
         self.commands += other.commands;
         self.given_up += other.given_up;
+        self.retried += other.retried;
         self.doubled += other.doubled;
     }
 }
@@ -199,6 +202,7 @@ fn judged(world: &mut World) -> Played {
             owed: verdict.owned,
             commands: verdict.commands_answered,
             given_up: buried.len(),
+            retried: world.journal.returned.len(),
             doubled: verdict.doubled_by_kills,
         },
     }
@@ -236,7 +240,7 @@ fn many_seeds() {
     let seeds = number_in("CALLBOARD_SEEDS").map_or(SEEDS, |count| from..from + count);
     let counted = play_all(seeds);
     say(&format!("{counted:?}"));
-    assert!(counted.owed > 10, "something happens");
+    assert!(counted.owed > 10, "something happens: {counted:?}");
 }
 
 /// The world of `CALLBOARD_SEED`, told step by step; without it the first.

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::journal::MarkBatch;
 use super::reader::{Ask, envelope_of};
-use super::record::Entry;
+use super::record::{DeadHead, Entry};
 use super::state::{State, StateReader};
 use super::writer::Written;
-use super::{Error, Queue, Reader, Recovered, Unfolded};
+use super::{DeadLetter, Error, Queue, Reader, Recovered, Unfolded};
 use crate::base::limits::{MARKS_IN_MEMORY, READS_WAITING_MAX};
 use crate::flow::envelope::Mark;
 use crate::flow::key::Key;
@@ -299,6 +300,25 @@ impl Disk {
         let at = self.journal.partition_point(|entry| entry.seq < seq);
         let entry = self.journal.get(at).filter(|entry| entry.seq == seq)?;
         Some((entry.extra.clone()?, entry.body.clone()?))
+    }
+
+    /// The deliveries that were given up and have not come back, oldest first.
+    pub(crate) fn letters(&self) -> Vec<DeadLetter> {
+        let of_kind = |kind: &'static str| self.journal.iter().filter(move |it| it.kind == kind);
+        let gone: HashSet<u64> = of_kind("exhume").filter_map(|it| it.refers).collect();
+        let letter = |entry: &Entry| {
+            let extra: Value = serde_json::from_str(entry.extra.as_deref()?).unwrap();
+            let head: DeadHead = serde_json::from_value(extra["head"].clone()).unwrap();
+            matches!(head, DeadHead::Delivery(_)).then(|| DeadLetter {
+                id: entry.seq,
+                name: entry.name.clone().unwrap_or_default(),
+                key: entry.key.clone().unwrap_or_default(),
+                head,
+                body: entry.body.clone().unwrap_or_default(),
+            })
+        };
+        let dead = of_kind("dead").filter(|entry| !gone.contains(&entry.seq));
+        dead.filter_map(letter).collect()
     }
 
     /// How many entries are durable; the number of the last.

@@ -43,6 +43,9 @@ pub(crate) struct Rules {
     /// messages of its channel: only one that more have buried meanwhile, and an answer to a `response_url`, where
     /// nobody can look, may be made again.
     pub(crate) found_within: Option<usize>,
+    /// Messages with this word may have been given up, and retried by an operator: then they are owed, and have lost
+    /// their place in the order.
+    pub(crate) retried: Option<&'static str>,
     /// Messages with this word are given up by this bot: never answered, and not counted.
     pub(crate) given_up: &'static [(Bot, &'static str)],
 }
@@ -54,6 +57,7 @@ impl Rules {
         are_kills_declared: false,
         are_late_acks_declared: false,
         found_within: None,
+        retried: None,
         given_up: &[],
     };
 }
@@ -150,7 +154,7 @@ pub(crate) fn judge_without(record: &Record, rules: &Rules, buried: &[Buried]) -
     let facts = Facts::of(record);
     let mut verdict = Verdict::default();
     answered::judge(&facts, rules, buried, &mut verdict);
-    ordered::judge(&facts, &mut verdict);
+    ordered::judge(&facts, rules, &mut verdict);
     counted::judge(&facts, &mut verdict);
     once::judge(&facts, rules, &mut verdict);
     commands::judge(record, &facts, rules, buried, &mut verdict);

@@ -113,6 +113,23 @@ fn p2_a_greeting_that_overtakes_one_acked_before_it_was_sent_is_caught() {
 }
 
 #[test]
+fn what_an_operator_retried_has_lost_its_place_and_is_owed_all_the_same() {
+    let rules = Rules {
+        retried: Some("ails"),
+        ..Rules::GREETER
+    };
+    let mut forger = Forger::new();
+    let first = forger.writes("U1", "C1", None, "hello, it ails");
+    let second = forger.says("U1", "C1");
+    forger.sends(&first, 1).sends(&second, 1);
+    forger.acks(&first, 1).acks(&second, 1).answers(&second, 1);
+    caught_under(&rules, &forger, Promise::AckedImpliesHandled, "it ails");
+    forger.answers(&first, 2);
+    judge(&forger.record(), &rules).assert_kept();
+    caught(&forger, Promise::InOrderPerKey, "was delivered before");
+}
+
+#[test]
 fn p3_a_gap_and_a_repeat_in_a_keys_counters_are_caught() {
     let mut forger = Forger::new();
     forger.round("U1", "C1", 1);

@@ -9,6 +9,7 @@
 //! | `naps=300` | every try takes 300 ms |
 //! | `dies` | every try fails: it must become a dead letter |
 //! | `kills` | every try ends the process: the same |
+//! | `ails` | every try fails until an operator has seen the dead letter, and retries it |
 //! | `asks` | the turn reads from Slack first, and fails if that fails |
 //! | `writes` | the turn makes a call and waits for it, and fails if that fails |
 //! | `both` | the clerk suffers too |
@@ -116,6 +117,12 @@ async fn suffer(text: &str, who: &'static str, turn: &Turn) -> Result<()> {
         let outside = OUTSIDE.with_borrow(Clone::clone);
         outside.expect("a process").with(|world| world.die(who));
         std::future::pending::<()>().await;
+    }
+    if text.contains("ails ") {
+        let outside = OUTSIDE.with_borrow(Clone::clone).unwrap();
+        if !outside.with(|world| world.is_healed(text)) {
+            return Err("it ails".into());
+        }
     }
     assert!(!is_up_to("panics="), "{ASKED_TO_PANIC}");
     if is_up_to("fails=") || text.contains("dies") {

@@ -127,6 +127,7 @@ fn begin(outside: &Outside, router: &Arc<Router>, clock: Clock) -> Stage {
     actix_rt::spawn(stage.clone().reader(asks));
     actix_rt::spawn(stage.clone().folder());
     actix_rt::spawn(stage.clone().slack());
+    actix_rt::spawn(stage.clone().operator());
     for (app, name) in apps {
         actix_rt::spawn(stage.clone().connection(app, name));
     }
@@ -269,6 +270,24 @@ impl Stage {
                 self.outside.wait(Duration::from_millis(2)).await;
                 self.unfolded.forget(watermark);
             }
+        }
+    }
+
+    /// Somebody heals what ails, and retries what was given up meanwhile.
+    async fn operator(self) {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            self.outside.wait(Duration::from_secs(20)).await;
+            let Some(letter) = self.outside.with(World::heal) else {
+                continue;
+            };
+            let (app, team) = letter.home();
+            let shard = &self.shards[home_shard(&app, &team, self.shards.len())];
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            let exhumed = vec![letter.retried().unwrap()];
+            shard.send(inbox::Exhume { exhumed, answer });
+            // Refused or done: the next look tells. It is not asked for twice at a time.
+            drop(answered.await);
         }
     }
 
@@ -495,7 +514,8 @@ impl Stage {
         loop {
             let unsettled = self.unsettled().await;
             let due = self.outside.with(|world| world.slack.next_due_us());
-            if unsettled == 0 && due.is_none() {
+            let is_healed = self.outside.with(|world| world.ailing().is_none());
+            if unsettled == 0 && due.is_none() && is_healed {
                 break;
             }
             if self.clock.now() >= until {

@@ -12,6 +12,7 @@ use futures_util::future::{FutureExt, LocalBoxFuture};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
+use super::bots::number;
 use super::invariants::Journal;
 use super::plan::{self, Plan};
 use crate::base::clock::{Clock, Instant};
@@ -22,6 +23,7 @@ use crate::flow::key::AppName;
 use crate::sim::inside::{Args, Body, Call, Machine, Out, Setup, Terms};
 use crate::sim::{By, Fault, SocketId, Transport, World as Places};
 use crate::slack::id::{AppId, ChannelId, TeamId, UserId};
+use crate::store::DeadLetter;
 use crate::store::simulated::{Disk, Pending};
 use crate::web::{Incoming, Outgoing, Wire};
 
@@ -108,6 +110,8 @@ pub(super) struct World {
     pub(super) owed: HashMap<String, Owed>,
     /// What is durable, as far as it is checked.
     pub(super) journal: Journal,
+    /// Numbers of messages that ail no more.
+    healed: BTreeSet<u64>,
     /// The envelope that a mark is of, by its id on the wire.
     marked: HashMap<Mark, String>,
     /// When a socket was lost: deadlines around it may be missed.
@@ -162,6 +166,7 @@ impl Outside {
             arrivals: Vec::new(),
             owed: HashMap::new(),
             journal: Journal::default(),
+            healed: BTreeSet::new(),
             marked: HashMap::new(),
             losses_us: Vec::new(),
             shorts_us: Vec::new(),
@@ -403,6 +408,26 @@ impl World {
             _ => {}
         }
         is_short
+    }
+
+    /// The oldest delivery that was given up for what an operator can heal.
+    pub(super) fn ailing(&self) -> Option<DeadLetter> {
+        let mut letters = self.disk.letters().into_iter();
+        letters.find(|letter| String::from_utf8_lossy(&letter.body).contains(" ails "))
+    }
+
+    /// An operator heals it: it does not fail any more.
+    pub(super) fn heal(&mut self) -> Option<DeadLetter> {
+        let letter = self.ailing()?;
+        let body = String::from_utf8_lossy(&letter.body);
+        self.healed.extend(number(&body, "#"));
+        self.tell(|| format!("an operator retries {} of {}", letter.name, letter.key));
+        Some(letter)
+    }
+
+    /// Whether what the message with this number asks for was healed.
+    pub(super) fn is_healed(&self, text: &str) -> bool {
+        number(text, "#").is_some_and(|number| self.healed.contains(&number))
     }
 
     /// An envelope reaches the process.

@@ -107,6 +107,7 @@ pub(super) fn words(rng: &mut Rng, number: u64, plan: &Plan) -> String {
     maybe(bad / 20, "stalls=1");
     maybe(bad / 20, "naps=2000");
     maybe(bad / 20, "dies");
+    maybe(bad / 10, "ails");
     maybe(bad / 40, "kills");
     maybe(bad / 10, "asks");
     maybe(bad / 20, "writes");

@@ -1,7 +1,7 @@
 //! The journal, entry by entry as it becomes durable: one row and one end for each delivery, and each turn of a key
 //! counts on from the one before.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
@@ -25,6 +25,10 @@ pub(in crate::app::simulation) struct Journal {
     /// By envelope id and handler.
     pub(super) settled: BTreeMap<(String, String), Settled>,
     pub(super) rows: BTreeMap<(String, String), u64>,
+    /// What was given up, by its entry, until it comes back.
+    deaths: HashMap<u64, (String, String)>,
+    /// What came back, and so lost its place in the order.
+    pub(in crate::app::simulation) returned: BTreeSet<(String, String)>,
     row_names: HashMap<u64, (String, String)>,
     /// By key: what its last turn counted.
     counts: BTreeMap<String, u64>,
@@ -48,11 +52,25 @@ fn split(delivery: &str) -> (String, String) {
 impl Journal {
     /// These entries became durable, together; what is wrong with that.
     pub(in crate::app::simulation) fn take(&mut self, lines: Vec<Line>) -> Vec<String> {
+        let exhumed = lines.iter().filter(|line| line.kind == "exhume");
+        for dead in exhumed.filter_map(|line| line.refers) {
+            self.comes_back(dead);
+        }
         for line in &lines {
             self.read(line);
         }
         self.lines.extend(lines);
         std::mem::take(&mut self.violations)
+    }
+
+    /// An operator retries what was given up: it gets a new row, and a new end.
+    fn comes_back(&mut self, dead: u64) {
+        let Some(name) = self.deaths.remove(&dead) else {
+            return self.broken(format!("P4: {dead} comes back, and was not given up"));
+        };
+        self.settled.remove(&name);
+        self.rows.remove(&name);
+        self.returned.insert(name);
     }
 
     fn read(&mut self, line: &Line) {
@@ -78,6 +96,7 @@ impl Journal {
                 let error = extra["error"].as_str().unwrap().to_owned();
                 let name = (line.name.clone(), handler_of(&line.key));
                 self.settle(line, &name, Some(error));
+                self.deaths.insert(line.seq, name);
             }
             "dead" => self.broken(format!(
                 "P1: the effect {} is given up: {}",
@@ -198,5 +217,6 @@ fn a_delivery_has_one_row_before_its_one_end_and_a_key_counts_on() {
         &[row, turn, (3, "turn", "a/2/greeter", None, 1)],
         "after 1 comes 1",
     );
+    found(&[(1, "exhume", "", Some(9), 0)], "9 comes back, and was");
     found(&[(1, "dead", "a/1/greeter#0", None, 0)], "is given up");
 }

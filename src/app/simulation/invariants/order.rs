@@ -29,7 +29,11 @@ pub(super) fn kept(world: &World, journal: &Journal) -> Vec<String> {
             asked.insert(id);
         }
     }
-    for ((id, handler), settled) in &journal.settled {
+    for (name, settled) in &journal.settled {
+        let (id, handler) = name;
+        if journal.returned.contains(name) {
+            continue;
+        }
         if handler == "sider" || settled.key.is_empty() || asked.contains(id.as_str()) {
             continue;
         }
