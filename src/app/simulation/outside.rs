@@ -413,7 +413,11 @@ impl World {
     /// The oldest delivery that was given up for what an operator can heal.
     pub(super) fn ailing(&self) -> Option<DeadLetter> {
         let mut letters = self.disk.letters().into_iter();
-        letters.find(|letter| String::from_utf8_lossy(&letter.body).contains(" ails "))
+        letters.find(|letter| {
+            let text = String::from_utf8_lossy(&letter.body);
+            // What has other troubles too would be given up again and again.
+            text.contains(" ails ") && !text.contains(" dies ") && !text.contains(" kills ")
+        })
     }
 
     /// An operator heals it: it does not fail any more.

@@ -2,6 +2,7 @@
 //! effects out. It owns every delivery of its shard from admission to its end.
 
 mod admission;
+mod checking;
 mod durability;
 mod exhuming;
 mod lagging;
@@ -11,6 +12,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+
+use checking::Checking;
 
 use super::dedupe::{Dedupe, Seen};
 use crate::base::clock::Instant;
@@ -204,7 +207,7 @@ pub(super) struct Machine {
     events: HashMap<u64, Event>,
     open: HashMap<u64, Open>,
     residents: HashMap<Key, Resident>,
-    checking: HashMap<u64, Arrival>,
+    checking: Checking,
     /// Rows of an earlier run, with how many runs ended while they ran.
     suspects: HashMap<u64, u32>,
     fresh: VecDeque<(Instant, u64)>,
@@ -229,7 +232,7 @@ impl Machine {
             events: HashMap::new(),
             open: HashMap::new(),
             residents: HashMap::new(),
-            checking: HashMap::new(),
+            checking: Checking::default(),
             suspects: HashMap::new(),
             fresh: VecDeque::new(),
             held: VecDeque::new(),

@@ -25,7 +25,7 @@ pub(super) fn kept(world: &World, journal: &Journal) -> Vec<String> {
     for (place, Arrived { life, id, is_retry }) in world.arrivals.iter().enumerate() {
         let is_again = *first.entry((*life, id)).or_insert(place) != place;
         // The disk is asked about it, and others pass meanwhile; or nobody can tell whether it was shed at first.
-        if *is_retry && world.plan.is_long || is_again && !world.shorts_us.is_empty() {
+        if is_again && (*is_retry && world.plan.is_long || !world.shorts_us.is_empty()) {
             asked.insert(id);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::checking::Answer;
 use super::{Consequence, Unnumbered};
 use super::{Event, Machine, Open, Output, Row, Seen, ephemeral};
 use crate::base::clock::Instant;
@@ -22,11 +23,12 @@ impl Machine {
             seen.map(Ok)
         });
         match known {
+            None if self.checking.is_before(&arrival) => self.checking.follow(arrival),
             None => self.admit(now, arrival, out),
             Some(Ok(seen)) => self.repeat(seen, arrival, out),
             Some(Err(mark)) => {
                 let number = self.number();
-                self.checking.insert(number, arrival);
+                self.checking.ask(number, arrival);
                 out.push(Output::ReadMark(number, mark));
             }
         }
@@ -51,7 +53,8 @@ impl Machine {
         !self.dedupe.covers(happened_s) || (arrival.is_retry && happened_s == 0)
     }
 
-    /// The disk was asked. Nothing known means that it could not be: then it is left un-acked.
+    /// The disk was asked. Nothing known means that it could not be: then it is left un-acked. What waited behind it
+    /// goes on too.
     pub(super) fn checked(
         &mut self,
         now: Instant,
@@ -59,21 +62,21 @@ impl Machine {
         is_known: Option<bool>,
         out: &mut Vec<Output>,
     ) {
-        let Some(arrival) = self.checking.remove(&number) else {
-            return;
+        let answer = match is_known {
+            None => Answer::Failed,
+            Some(true) => Answer::Known,
+            Some(false) => Answer::New,
         };
-        let Some(is_known) = is_known else {
-            self.counted.shed += 1;
-            return;
-        };
-        // Another copy may have been admitted meanwhile.
-        let seen = arrival
-            .envelope
-            .mark()
-            .and_then(|mark| self.dedupe.get(mark));
-        match seen.or(is_known.then_some(Seen::Durable)) {
-            Some(seen) => self.repeat(seen, arrival, out),
-            None => self.admit(now, arrival, out),
+        for (arrival, answer) in self.checking.answered(number, answer) {
+            // Another copy may have been admitted meanwhile.
+            let mark = arrival.envelope.mark();
+            let seen = mark.and_then(|mark| self.dedupe.get(mark));
+            match (seen, answer) {
+                (Some(seen), _) => self.repeat(seen, arrival, out),
+                (None, Answer::Known) => self.repeat(Seen::Durable, arrival, out),
+                (None, Answer::New) => self.admit(now, arrival, out),
+                (None, Answer::Failed | Answer::Asked) => self.counted.shed += 1,
+            }
         }
     }
 

@@ -162,6 +162,42 @@ fn rule_8_old_retries_are_looked_up_on_disk_and_young_ones_are_not() {
 }
 
 #[test]
+fn rule_6_what_is_looked_up_on_disk_and_what_comes_behind_it_keep_their_order() {
+    let mut shard = Shard::new();
+    let old = |shard: &Shard, id: &str| Arrival {
+        is_retry: true,
+        ..shard.event(id, "U1", "hi", 8_000)
+    };
+    let told = |shard: &mut Shard, number, is_known| shard.step(Input::MarkRead(number, is_known));
+    let (first, second) = (old(&shard, "Ev1"), old(&shard, "Ev2"));
+    let (third, young) = (old(&shard, "Ev3"), shard.event("Ev4", "U1", "hi", 10_000));
+    let asked = shard.step(Input::Arrived(vec![first, second, third, young]));
+    let numbers: Vec<u64> = asked
+        .iter()
+        .map(|told| told.strip_prefix("look up ").unwrap().parse().unwrap())
+        .collect();
+    let [first, second, third] = numbers[..] else {
+        panic!("the young one needs no look: {asked:?}");
+    };
+    // The answers come in the wrong order.
+    assert_eq!(told(&mut shard, third, Some(false)), [""; 0]);
+    assert_eq!(told(&mut shard, second, Some(true)), [""; 0]);
+    let going = told(&mut shard, first, Some(false));
+    assert!(going.contains(&"ack Ev2".to_owned()), "known: {going:?}");
+    let places = ["deliver a/Ev1", "deliver a/Ev3", "deliver a/Ev4"]
+        .map(|what| going.iter().position(|told| told.starts_with(what)));
+    assert!(places.is_sorted() && places[0].is_some(), "{going:?}");
+    // One that can't be looked up is left un-acked, and holds nobody up.
+    let (lost, next) = (old(&shard, "Ev5"), shard.event("Ev6", "U1", "hi", 10_000));
+    let asked = shard.step(Input::Arrived(vec![lost, next]));
+    let number = asked[0].strip_prefix("look up ").unwrap().parse().unwrap();
+    assert_eq!(shard.machine.unacked(), 5);
+    let going = told(&mut shard, number, None);
+    assert!(going[0].starts_with("deliver a/Ev6"), "{going:?}");
+    assert_eq!(shard.machine.counted.shed, 1);
+}
+
+#[test]
 fn rule_4_an_answer_in_time_rides_in_the_ack() {
     let mut shard = Shard::warm();
     assert_eq!(
