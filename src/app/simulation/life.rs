@@ -388,11 +388,13 @@ impl Stage {
     fn arrive(&self, app: &AppName, frames: Vec<Arc<str>>, acks: &mpsc::Sender<Released>) {
         let mut arrivals: Vec<Vec<Arrival>> = self.entrances.iter().map(|_| Vec::new()).collect();
         for frame in frames {
-            let read = socket_mode::read(&Bytes::copy_from_slice(frame.as_bytes()));
+            let bytes = Bytes::copy_from_slice(frame.as_bytes());
+            let read = socket_mode::read(&bytes, &frame);
             let Read::Envelope {
                 envelope_id,
                 kind,
                 payload,
+                callback,
                 is_retry,
             } = read
             else {
@@ -403,7 +405,11 @@ impl Stage {
                 envelope_id: envelope_id.as_str(),
                 team: crate::slack::id::TeamId::default(),
             };
-            let envelope = Envelope::read(kind, &origin, payload, self.clock.unix_ms()).unwrap();
+            let now_ms = self.clock.unix_ms();
+            let envelope = match kind {
+                Kind::Event => Envelope::of_callback(&origin, payload, callback, now_ms),
+                _ => Envelope::read(kind, &origin, payload, now_ms).unwrap(),
+            };
             let owed = Owed {
                 envelope: envelope.clone(),
                 handlers: self.handlers_of(&envelope),

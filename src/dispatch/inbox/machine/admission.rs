@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::checking::Answer;
 use super::{Consequence, Unnumbered};
-use super::{Event, Machine, Open, Output, Row, Seen, ephemeral};
+use super::{Event, Machine, Open, Output, Row, ephemeral};
 use crate::base::clock::Instant;
 use crate::base::limits::{ANSWER_WITHIN, KEY_MAILBOX_MAX, UNFINISHED_AFTER};
 use crate::dispatch::router::Target;
@@ -25,7 +25,7 @@ impl Machine {
         match known {
             None if self.checking.is_before(&arrival) => self.checking.follow(arrival),
             None => self.admit(now, arrival, out),
-            Some(Ok(seen)) => self.repeat(seen, arrival, out),
+            Some(Ok(first)) => self.repeat(first, arrival, out),
             Some(Err(mark)) => {
                 let number = self.number();
                 self.checking.ask(number, arrival);
@@ -34,16 +34,12 @@ impl Machine {
         }
     }
 
-    /// It was seen before: its ack joins that of the first, or goes out at once.
-    fn repeat(&mut self, seen: Seen, arrival: Arrival, out: &mut Vec<Output>) {
+    /// It was seen before, as the event `first`: its ack joins that one's, or goes out at once.
+    fn repeat(&mut self, first: u64, arrival: Arrival, out: &mut Vec<Output>) {
         self.counted.duplicates += 1;
-        let event = match seen {
-            Seen::Open(event) => self.events.get_mut(&event),
-            Seen::Durable => None,
-        };
-        match event {
-            Some(event) => event.acks.extend(arrival.ack),
-            None => out.extend(arrival.ack.map(|ack| Output::Ack(ack, None))),
+        match self.events.get_mut(&first) {
+            Some(event) if event.is_ack_owed() => event.acks.extend(arrival.ack),
+            Some(_) | None => out.extend(arrival.ack.map(|ack| Output::Ack(ack, None))),
         }
     }
 
@@ -70,10 +66,10 @@ impl Machine {
         for (arrival, answer) in self.checking.answered(number, answer) {
             // Another copy may have been admitted meanwhile.
             let mark = arrival.envelope.mark();
-            let seen = mark.and_then(|mark| self.dedupe.get(mark));
-            match (seen, answer) {
-                (Some(seen), _) => self.repeat(seen, arrival, out),
-                (None, Answer::Known) => self.repeat(Seen::Durable, arrival, out),
+            let first = mark.and_then(|mark| self.dedupe.get(mark));
+            match (first, answer) {
+                (Some(first), _) => self.repeat(first, arrival, out),
+                (None, Answer::Known) => self.repeat(0, arrival, out),
                 (None, Answer::New) => self.admit(now, arrival, out),
                 (None, Answer::Failed | Answer::Asked) => self.counted.shed += 1,
             }
@@ -119,7 +115,9 @@ impl Machine {
         self.counted.admitted += 1;
         let (number, mark) = (self.number(), envelope.mark());
         if let Some(mark) = mark {
-            self.dedupe.put(now, mark, Seen::Open(number));
+            let events = &self.events;
+            self.dedupe
+                .put(now, mark, number, |number| events.contains_key(&number));
         }
         self.events.insert(
             number,
@@ -167,7 +165,7 @@ impl Machine {
                 error: "no handler has a route for it".to_owned(),
                 app,
                 team,
-                lane: arrival.envelope.subject.name.clone(),
+                lane: arrival.envelope.subject.name.to_string(),
                 effect: Box::new(effect),
             }
         } else {
