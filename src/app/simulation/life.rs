@@ -389,7 +389,7 @@ impl Stage {
         let mut arrivals: Vec<Vec<Arrival>> = self.entrances.iter().map(|_| Vec::new()).collect();
         for frame in frames {
             let bytes = Bytes::copy_from_slice(frame.as_bytes());
-            let read = socket_mode::read(&bytes, &frame);
+            let read = socket_mode::read(&bytes, std::str::from_utf8(&bytes).unwrap());
             let Read::Envelope {
                 envelope_id,
                 kind,
