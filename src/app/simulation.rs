@@ -219,7 +219,10 @@ fn play_all(seeds: impl Iterator<Item = u64>) -> Counted {
         if !violations.is_empty() {
             let shown = violations.len().min(SHOWN_MAX);
             let text = violations[..shown].join("\n");
-            failed.push(format!("seed {seed}:\n{text}\nagain: {}", command(seed)));
+            let told = format!("seed {seed}:\n{text}\nagain: {}", command(seed));
+            // At once: who plays many may not wait for the end.
+            say(&told);
+            failed.push(told);
         }
         if failed.len() >= FAILED_MAX {
             break;
