@@ -42,6 +42,9 @@ const LIVES_MAX: usize = 120;
 /// Seeds that are played until something broken on purpose must have been seen.
 const SABOTAGED_MAX: u64 = 60;
 
+/// Seeds after which it is told how far it is.
+const TOLD_EVERY: usize = 100;
+
 /// Violations of one seed that are told.
 const SHOWN_MAX: usize = 8;
 
@@ -112,6 +115,7 @@ struct Played {
 /// How much happened, so that nobody takes silence for success.
 #[derive(Debug, Default)]
 struct Counted {
+    seeds: usize,
     lives: usize,
     /// Answers to messages that were owed, and all given.
     owed: usize,
@@ -198,6 +202,7 @@ fn judged(world: &mut World) -> Played {
         violations: world.violations.iter().cloned().collect(),
         record,
         counted: Counted {
+            seeds: 0,
             lives: world.lives.len(),
             owed: verdict.owned,
             commands: verdict.commands_answered,
@@ -215,6 +220,10 @@ fn play_all(seeds: impl Iterator<Item = u64>) -> Counted {
     for seed in seeds {
         let played = play(seed, false, None);
         counted.add(&played.counted);
+        counted.seeds += 1;
+        if counted.seeds.is_multiple_of(TOLD_EVERY) {
+            say(&format!("up to seed {seed}: {counted:?}"));
+        }
         let violations = played.violations;
         if !violations.is_empty() {
             let shown = violations.len().min(SHOWN_MAX);

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::journal::MarkBatch;
+use super::line;
 use super::reader::{Ask, envelope_of};
-use super::record::{DeadHead, Entry};
 use super::state::{State, StateReader};
-use super::writer::Written;
-use super::{DeadLetter, Error, Queue, Reader, Recovered, Unfolded};
+use super::sum::Sum;
+use super::writer::Batch;
+use super::{DeadLetter, Durable, Error, Queue, Reader, Recovered, Unfolded};
 use crate::base::limits::{MARKS_IN_MEMORY, READS_WAITING_MAX};
 use crate::flow::envelope::Mark;
 use crate::flow::key::Key;
@@ -27,7 +27,7 @@ pub(crate) struct Disk {
     /// The last entry that is folded.
     folded: u64,
     look: StateReader,
-    journal: Vec<Entry>,
+    journal: Vec<Line>,
     marks: Vec<MarkBatch>,
     owned: HashSet<(String, String)>,
     committed: HashSet<String>,
@@ -40,69 +40,155 @@ pub(crate) struct Opened {
     pub(crate) queue: Arc<Queue>,
     pub(crate) reader: Reader,
     pub(crate) asks: mpsc::Receiver<Asked>,
-    pub(crate) unfolded: Arc<Unfolded>,
+    pub(crate) memory: Memory,
     pub(crate) recovered: Recovered,
+}
+
+/// What is not folded yet.
+#[derive(Clone)]
+pub(crate) struct Memory(Arc<Unfolded>);
+
+impl Memory {
+    /// Everything up to `watermark` is folded.
+    pub(crate) fn forget(&self, watermark: u64) {
+        self.0.forget(watermark);
+    }
 }
 
 /// A question to the store.
 pub(crate) type Asked = Ask;
 
 /// A batch that is being written.
-pub(crate) struct Pending(Written);
+pub(crate) struct Pending(Batch);
 
-/// A journal entry, for whoever checks.
+/// A journal entry.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     pub(crate) seq: u64,
-    pub(crate) kind: String,
+    pub(crate) kind: &'static str,
+    /// The envelope's id, of turns the delivery's, of effects theirs.
     pub(crate) name: String,
     pub(crate) key: String,
+    /// What it ends, lets go or brings back.
     pub(crate) refers: Option<u64>,
-    pub(crate) body: Option<Bytes>,
-    pub(crate) extra: String,
+    /// The new state.
+    pub(crate) state: Option<Bytes>,
+    /// Why it was given up.
+    pub(crate) error: String,
+    /// As it is written.
+    pub(crate) json: String,
 }
 
 impl Line {
-    fn of(entry: &Entry) -> Self {
-        Self {
-            seq: entry.seq,
-            kind: entry.kind.clone(),
-            name: entry.name.clone().unwrap_or_default(),
-            key: entry.key.clone().unwrap_or_default(),
-            refers: entry.refers,
-            body: entry.body.clone(),
-            extra: entry.extra.clone().unwrap_or_default(),
+    fn of(seq: u64, line: &line::Line<'_>) -> Self {
+        use line::Line as Of;
+        let written = Self {
+            seq,
+            kind: "",
+            name: String::new(),
+            key: String::new(),
+            refers: None,
+            state: None,
+            error: String::new(),
+            json: serde_json::to_string(line).unwrap(),
+        };
+        let referring = |kind, refers: &u64| Self {
+            kind,
+            refers: Some(*refers),
+            ..written.clone()
+        };
+        match line {
+            Of::Row { key, came, .. } => Self {
+                kind: "row",
+                name: came.event.to_string(),
+                key: key.to_string(),
+                ..written
+            },
+            Of::Turn {
+                key,
+                event,
+                row,
+                state,
+                ..
+            } => Self {
+                kind: "turn",
+                name: format!("{event}/{}", Key::from_stored(key).handler()),
+                key: key.to_string(),
+                refers: *row,
+                state: state.map(|json| Bytes::copy_from_slice(json.0.as_bytes())),
+                ..written
+            },
+            Of::Dead {
+                key,
+                row,
+                error,
+                came,
+            } => Self {
+                kind: "dead",
+                name: came.event.to_string(),
+                key: key.to_string(),
+                refers: *row,
+                error: error.to_string(),
+                ..written
+            },
+            Of::DeadEffect { name, error, .. } => Self {
+                kind: "dead effect",
+                name: name.to_string(),
+                error: error.to_string(),
+                ..written
+            },
+            Of::Sent { name, turn, .. } => Self {
+                name: name.to_string(),
+                ..referring("sent", turn)
+            },
+            Of::Requeue { name, dead, .. } => Self {
+                name: name.to_string(),
+                ..referring("requeue", dead)
+            },
+            Of::Release { row } => referring("release", row),
+            Of::Attempt { row } => referring("attempt", row),
+            Of::Survived { row } => referring("survived", row),
+            Of::Drop { row } => referring("drop", row),
+            Of::Exhume { dead } => referring("exhume", dead),
         }
+    }
+
+    fn add_to(&self, sum: &mut Sum) {
+        sum.add(self.seq, serde_json::from_str(&self.json).unwrap())
+            .unwrap();
     }
 }
 
 impl Pending {
     /// Loses the marks: what a broken writer would do.
     pub(crate) fn lose_marks(&mut self) {
-        self.0.marks.clear();
+        for submission in &mut self.0.submissions {
+            submission.mark = None;
+        }
     }
 
     /// Its entries, for whoever checks.
     pub(crate) fn lines(&self) -> Vec<Line> {
-        self.0.entries.iter().map(Line::of).collect()
+        let entries = (self.0.first..).zip(&self.0.submissions);
+        entries
+            .map(|(seq, submission)| Line::of(seq, &line::Line::of(&submission.record)))
+            .collect()
     }
 
     /// Its marks.
-    pub(crate) fn marks(&self) -> &[Mark] {
-        &self.0.marks
+    pub(crate) fn marks(&self) -> Vec<Mark> {
+        let marks = self.0.submissions.iter().map(|submission| submission.mark);
+        marks.flatten().collect()
     }
 
     /// Its entries, for whoever watches.
     pub(crate) fn told(&self) -> Vec<String> {
-        let told = |entry: &Entry| {
-            let name = entry.name.as_deref().unwrap_or_default();
-            let refers = entry
-                .refers
-                .map(|row| format!(" of {row}"))
-                .unwrap_or_default();
-            format!("{} {} {name}{refers}", entry.seq, entry.kind)
+        let told = |line: Line| {
+            let refers = line.refers.map(|row| format!(" of {row}"));
+            let refers = refers.unwrap_or_default();
+            format!("{} {} {}{refers}", line.seq, line.kind, line.name)
         };
-        self.0.entries.iter().map(told).collect()
+        self.lines().into_iter().map(told).collect()
     }
 }
 
@@ -110,7 +196,7 @@ impl Pending {
 pub(crate) async fn next_batch(queue: &Queue) -> Pending {
     loop {
         if let Some(batch) = queue.try_take() {
-            return Pending(batch.into_written().unwrap());
+            return Pending(batch);
         }
         queue.submitted.notified().await;
     }
@@ -129,7 +215,8 @@ pub(crate) fn forget_state(ask: Asked) -> Option<Asked> {
 
 /// Tells the submitters of a batch that it is durable.
 pub(crate) fn tell(queue: &Queue, pending: &Pending) {
-    queue.tell(&pending.0.submitters, pending.0.durable);
+    let upto = pending.0.upto();
+    queue.tell(&pending.0.submitters(), Durable { upto });
 }
 
 impl Disk {
@@ -163,46 +250,44 @@ impl Disk {
                 .unwrap(),
         };
         let (asks, asked) = mpsc::channel(READS_WAITING_MAX);
+        let unfolded = Arc::new(Unfolded::default());
+        let next = self.state.watermark().unwrap() + 1;
         Opened {
-            queue: Arc::new(Queue::new(self.state.watermark().unwrap() + 1)),
+            queue: Arc::new(Queue::new(next, Arc::clone(&unfolded))),
             reader: Reader::asking(asks),
             asks: asked,
-            unfolded: Arc::new(Unfolded::default()),
+            memory: Memory(unfolded),
             recovered,
         }
     }
 
     /// The batch is durable.
     pub(crate) fn append(&mut self, pending: &Pending, now_ms: u64) {
-        let Written { entries, marks, .. } = &pending.0;
-        for entry in entries {
-            let name = entry.name.as_deref().unwrap_or_default();
-            let handler = |key: &Option<String>| {
-                let key = Key::from_stored(key.as_deref().unwrap_or_default());
-                key.handler().to_owned()
-            };
-            match entry.kind.as_str() {
+        for line in pending.lines() {
+            match line.kind {
                 "row" | "dead" => {
-                    self.owned.insert((name.to_owned(), handler(&entry.key)));
+                    let handler = Key::from_stored(&line.key).handler().to_owned();
+                    self.owned.insert((line.name.clone(), handler));
                 }
                 "turn" => {
-                    self.committed.insert(name.to_owned());
-                    if let Some((name, handler)) = name.rsplit_once('/') {
+                    self.committed.insert(line.name.clone());
+                    if let Some((name, handler)) = line.name.rsplit_once('/') {
                         self.owned.insert((name.to_owned(), handler.to_owned()));
                     }
                 }
-                "release" => self.released.extend(entry.refers),
+                "release" => self.released.extend(line.refers),
                 _ => {}
             }
+            self.journal.push(line);
         }
-        self.journal.extend(entries.iter().cloned());
-        if let (Some(last), false) = (entries.last(), marks.is_empty()) {
-            self.marked.extend(marks);
+        let marks = pending.marks();
+        if !marks.is_empty() {
             self.marks.push(MarkBatch {
-                seq: last.seq,
+                seq: pending.0.upto(),
                 at_ms: now_ms,
                 hashes: marks.iter().flat_map(|mark| mark.0.to_be_bytes()).collect(),
             });
+            self.marked.extend(marks);
         }
     }
 
@@ -220,17 +305,13 @@ impl Disk {
     /// Whether the ack of a held answer may go: it is committed, given up, or its release is durable.
     pub(crate) fn lets_go(&self, envelope: &str) -> bool {
         let own = format!("{envelope}/");
-        self.journal.iter().any(|entry| match entry.kind.as_str() {
-            "turn" => entry.name.as_deref().is_some_and(|it| it.starts_with(&own)),
-            "dead" => entry.name.as_deref() == Some(envelope),
+        self.journal.iter().any(|line| match line.kind {
+            "turn" => line.name.starts_with(&own),
+            "dead" => line.name == envelope,
+            // One that waits on disk is not held at all.
             "row" => {
-                // One that waits on disk is not held at all.
-                let is_held = entry
-                    .extra
-                    .as_deref()
-                    .is_some_and(|it| it.contains(r#""held":true"#));
-                entry.name.as_deref() == Some(envelope)
-                    && (!is_held || self.released.contains(&entry.seq))
+                let is_held = line.json.contains(r#""held":true"#);
+                line.name == envelope && (!is_held || self.released.contains(&line.seq))
             }
             _ => false,
         })
@@ -244,28 +325,32 @@ impl Disk {
     /// Folds up to `most` entries, which may cut a batch in two; gives the new watermark.
     pub(crate) fn fold(&mut self, most: usize, now_ms: u64) -> Option<u64> {
         let after = self.folded;
-        let from = self.journal.partition_point(|entry| entry.seq <= after);
-        let entries: Vec<Entry> = self.journal[from..].iter().take(most).cloned().collect();
-        let last = entries.last()?.seq;
-        let marks: Vec<MarkBatch> = self
-            .marks
-            .iter()
-            .filter(|batch| batch.seq > after && batch.seq <= last)
-            .map(|batch| MarkBatch {
+        let from = self.journal.partition_point(|line| line.seq <= after);
+        let mut sum = Sum::default();
+        for line in self.journal[from..].iter().take(most) {
+            line.add_to(&mut sum);
+        }
+        let last = sum.upto;
+        if last == 0 {
+            return None;
+        }
+        let marks = self.marks.iter();
+        for batch in marks.filter(|batch| batch.seq > after && batch.seq <= last) {
+            sum.add_marks(MarkBatch {
                 hashes: batch.hashes.clone(),
                 ..*batch
-            })
-            .collect();
-        self.state.fold(entries, &marks, now_ms).unwrap();
+            });
+        }
+        self.state.fold(&sum, now_ms).unwrap();
         self.folded = last;
         Some(last)
     }
 
     /// Answers a question; `is_broken` as a disk that can't be read.
-    pub(crate) fn answer(&self, ask: Asked, unfolded: &Unfolded, is_broken: bool) {
+    pub(crate) fn answer(&self, ask: Asked, Memory(unfolded): &Memory, is_broken: bool) {
         let broken = || Error::Damaged("simulated: it can't be read now".to_owned());
         match ask {
-            Ask::State(key, answer) => drop(answer.send(match unfolded.get(&key) {
+            Ask::State(key, answer) => drop(answer.send(match unfolded.state(&key) {
                 _ if is_broken => Err(broken()),
                 Some(newest) => Ok(Some(newest)),
                 None => self.look.state(&key),
@@ -274,15 +359,18 @@ impl Disk {
                 Err(broken())
             } else {
                 let found = seqs.iter().filter_map(|&seq| {
-                    let (head, payload) = self.row(seq)?;
-                    Some((seq, envelope_of(seq, &head, payload).unwrap()))
+                    if let Some(envelope) = unfolded.row(seq) {
+                        return Some((seq, envelope));
+                    }
+                    let (head, payload) = self.look.row(seq).unwrap()?;
+                    Some((seq, Arc::new(envelope_of(seq, &head, payload).unwrap())))
                 });
                 Ok(found.collect())
             })),
-            Ask::Posted(name, answer) => drop(answer.send(if is_broken {
-                Err(broken())
-            } else {
-                self.look.posted(&name)
+            Ask::Posted(name, answer) => drop(answer.send(match unfolded.posted(&name) {
+                _ if is_broken => Err(broken()),
+                Some(ts) => Ok(Some(ts)),
+                None => self.look.posted(&name),
             })),
             Ask::HasMark(mark, answer) => drop(answer.send(if is_broken {
                 Err(broken())
@@ -293,42 +381,33 @@ impl Disk {
         }
     }
 
-    fn row(&self, seq: u64) -> Option<(String, Bytes)> {
-        if let Some(found) = self.look.row(seq).unwrap() {
-            return Some(found);
-        }
-        let at = self.journal.partition_point(|entry| entry.seq < seq);
-        let entry = self.journal.get(at).filter(|entry| entry.seq == seq)?;
-        Some((entry.extra.clone()?, entry.body.clone()?))
-    }
-
     /// The deliveries that were given up and have not come back, oldest first.
     pub(crate) fn letters(&self) -> Vec<DeadLetter> {
         let of_kind = |kind: &'static str| self.journal.iter().filter(move |it| it.kind == kind);
         let gone: HashSet<u64> = of_kind("exhume").filter_map(|it| it.refers).collect();
-        let letter = |entry: &Entry| {
-            let extra: Value = serde_json::from_str(entry.extra.as_deref()?).unwrap();
-            let head: DeadHead = serde_json::from_value(extra["head"].clone()).unwrap();
-            matches!(head, DeadHead::Delivery(_)).then(|| DeadLetter {
-                id: entry.seq,
-                name: entry.name.clone().unwrap_or_default(),
-                key: entry.key.clone().unwrap_or_default(),
-                head,
-                body: entry.body.clone().unwrap_or_default(),
-            })
-        };
-        let dead = of_kind("dead").filter(|entry| !gone.contains(&entry.seq));
-        dead.filter_map(letter).collect()
+        let mut sum = Sum::default();
+        for line in of_kind("dead").filter(|line| !gone.contains(&line.seq)) {
+            line.add_to(&mut sum);
+        }
+        let dead = sum.dead.into_iter();
+        dead.map(|dead| DeadLetter {
+            id: dead.seq,
+            name: dead.name,
+            key: dead.key,
+            head: dead.head,
+            body: dead.body.into(),
+        })
+        .collect()
     }
 
     /// How many entries are durable; the number of the last.
     pub(crate) fn len(&self) -> u64 {
-        self.journal.last().map_or(0, |entry| entry.seq)
+        self.journal.last().map_or(0, |line| line.seq)
     }
 
     /// Everything that was ever durable.
-    pub(crate) fn lines(&self) -> Vec<Line> {
-        self.journal.iter().map(Line::of).collect()
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.journal
     }
 
     /// What is unfinished: rows and effects.

@@ -28,8 +28,8 @@ use crate::ingress::socket_mode::{self, Read};
 use crate::sim::SocketId;
 use crate::sim::inside::Machine;
 use crate::slack::id::AppId;
-use crate::store::simulated::{self, Opened, Pending};
-use crate::store::{Queue, Reader, Space, Unfolded};
+use crate::store::simulated::{self, Memory, Opened, Pending};
+use crate::store::{Queue, Reader, Space};
 use crate::web::Api;
 
 /// How a life ends, unless it ends earlier.
@@ -58,7 +58,7 @@ struct Stage {
     directory: Directory,
     space: Space,
     queue: Arc<Queue>,
-    unfolded: Arc<Unfolded>,
+    memory: Memory,
     shards: Vec<WayBack<InboxShell>>,
     entrances: Vec<inbox::Entrance>,
     outbox: WayBack<OutboxShell>,
@@ -118,10 +118,10 @@ fn begin(outside: &Outside, router: &Arc<Router>, clock: Clock) -> Stage {
         queue,
         reader,
         asks,
-        unfolded,
+        memory,
         recovered,
     } = opened;
-    let stage = cast(outside, router, clock, (&queue, &reader, &unfolded), &apps);
+    let stage = cast(outside, router, clock, (&queue, &reader, memory), &apps);
     hand_out(recovered, &stage.shards);
     actix_rt::spawn(stage.clone().writer());
     actix_rt::spawn(stage.clone().reader(asks));
@@ -138,7 +138,7 @@ fn cast(
     outside: &Outside,
     router: &Arc<Router>,
     clock: Clock,
-    (queue, reader, unfolded): (&Arc<Queue>, &Reader, &Arc<Unfolded>),
+    (queue, reader, memory): (&Arc<Queue>, &Reader, Memory),
     apps: &[(AppId, AppName)],
 ) -> Stage {
     let (installs, directory) = (Installs::default(), Directory::default());
@@ -165,7 +165,6 @@ fn cast(
             directory: directory.clone(),
             queue: Arc::clone(queue),
             reader: reader.clone(),
-            unfolded: Arc::clone(unfolded),
             space: space.clone(),
             outbox: outbox_entrance.clone(),
             api: api.clone(),
@@ -182,7 +181,7 @@ fn cast(
         clock,
         router: Arc::clone(router),
         queue: Arc::clone(queue),
-        unfolded: Arc::clone(unfolded),
+        memory,
         entrances: shards.iter().cloned().map(inbox::Entrance::new).collect(),
         installs,
         directory,
@@ -245,7 +244,7 @@ impl Stage {
                 let bad = world.plan.bad_reads;
                 let is_broken = world.happens(bad);
                 if let Some(ask) = ask {
-                    world.disk.answer(ask, &self.unfolded, is_broken);
+                    world.disk.answer(ask, &self.memory, is_broken);
                 }
             });
         }
@@ -268,7 +267,7 @@ impl Stage {
             });
             if let Some(watermark) = folded {
                 self.outside.wait(Duration::from_millis(2)).await;
-                self.unfolded.forget(watermark);
+                self.memory.forget(watermark);
             }
         }
     }
@@ -423,7 +422,7 @@ impl Stage {
             let permit = self.entrances[shard].try_enter();
             if let (true, Ok(place), Some(permit)) = (is_alive, place, permit) {
                 arrivals[shard].push(Arrival {
-                    envelope,
+                    envelope: Arc::new(envelope),
                     ack: Some(Ack { place, envelope_id }),
                     permit: Some(permit),
                     is_retry,

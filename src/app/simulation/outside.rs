@@ -444,6 +444,7 @@ impl World {
             )
         });
         let life = self.life();
+        let id = id.to_string();
         self.arrivals.push(Arrived { life, id, is_retry });
         if let Some(mark) = owed.envelope.mark() {
             self.marked.insert(mark, envelope_id.to_owned());

@@ -23,7 +23,8 @@ struct Wanted {
 fn wanted(journal: &Journal) -> BTreeMap<String, Wanted> {
     let mut wanted = BTreeMap::new();
     for turn in journal.turns() {
-        let extra: Value = serde_json::from_str(&turn.extra).unwrap();
+        let line: Value = serde_json::from_str(&turn.json).unwrap();
+        let extra = &line["turn"];
         let effects = extra["effects"].as_array().cloned().unwrap_or_default();
         for (n, effect) in effects.into_iter().enumerate() {
             let place = format!("{}/{}", extra["app"], extra["team"]);

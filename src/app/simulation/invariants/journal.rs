@@ -74,7 +74,7 @@ impl Journal {
     }
 
     fn read(&mut self, line: &Line) {
-        match line.kind.as_str() {
+        match line.kind {
             "row" => {
                 let name = (line.name.clone(), handler_of(&line.key));
                 if let Some(first) = self.rows.insert(name.clone(), line.seq) {
@@ -91,16 +91,14 @@ impl Journal {
                 self.settle(line, &split(&line.name), None);
                 self.count(line);
             }
-            "dead" if line.extra.contains(r#""head":{"delivery""#) => {
-                let extra: Value = serde_json::from_str(&line.extra).unwrap();
-                let error = extra["error"].as_str().unwrap().to_owned();
+            "dead" => {
                 let name = (line.name.clone(), handler_of(&line.key));
-                self.settle(line, &name, Some(error));
+                self.settle(line, &name, Some(line.error.clone()));
                 self.deaths.insert(line.seq, name);
             }
-            "dead" => self.broken(format!(
+            "dead effect" => self.broken(format!(
                 "P1: the effect {} is given up: {}",
-                line.name, line.extra
+                line.name, line.error
             )),
             "drop" => {
                 let row = line.refers.and_then(|row| self.row_names.get(&row));
@@ -136,13 +134,13 @@ impl Journal {
 
     /// P3: each turn of a key counts on from the one before.
     fn count(&mut self, turn: &Line) {
-        let Some(state) = &turn.body else { return };
+        let Some(state) = &turn.state else { return };
         let count = self.counts.entry(turn.key.clone()).or_default();
         let (n, before) = (count_in(state), std::mem::replace(count, count_in(state)));
         // A command that only asks counts nothing, but may be the first to write the state down. Nor does a job's
         // result count.
         let is_quiet = n == before
-            && (!turn.extra.contains("chat.postMessage") || handler_of(&turn.key) == "report");
+            && (!turn.json.contains("chat.postMessage") || handler_of(&turn.key) == "report");
         if n != before + 1 && !is_quiet {
             self.broken(format!(
                 "P3: {}: after {before} comes {n}, entry {}",
@@ -167,15 +165,16 @@ impl Journal {
 
 /// A journal of these entries, and what is found wrong with it.
 #[cfg(test)]
-fn found_in(entries: &[(u64, &str, &str, Option<u64>, u64)]) -> String {
-    let line = |(seq, kind, name, refers, n): &(u64, &str, &str, Option<u64>, u64)| Line {
-        seq: *seq,
-        kind: (*kind).to_owned(),
-        name: (*name).to_owned(),
+fn found_in(entries: &[(u64, &'static str, &str, Option<u64>, u64)]) -> String {
+    let line = |&(seq, kind, name, refers, n): &(u64, &'static str, &str, Option<u64>, u64)| Line {
+        seq,
+        kind,
+        name: name.to_owned(),
         key: "greeter/app/T1/user/U1".to_owned(),
-        refers: *refers,
-        body: Some(format!(r#"{{"n":{n}}}"#).into_bytes().into()),
-        extra: r#"{"effects":["chat.postMessage"]}"#.to_owned(),
+        refers,
+        state: Some(format!(r#"{{"n":{n}}}"#).into_bytes().into()),
+        error: String::new(),
+        json: "chat.postMessage".to_owned(),
     };
     let mut journal = Journal::default();
     journal.take(entries.iter().map(line).collect()).join("; ")
@@ -218,5 +217,8 @@ fn a_delivery_has_one_row_before_its_one_end_and_a_key_counts_on() {
         "after 1 comes 1",
     );
     found(&[(1, "exhume", "", Some(9), 0)], "9 comes back, and was");
-    found(&[(1, "dead", "a/1/greeter#0", None, 0)], "is given up");
+    found(
+        &[(1, "dead effect", "a/1/greeter#0", None, 0)],
+        "is given up",
+    );
 }

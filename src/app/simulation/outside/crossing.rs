@@ -20,7 +20,7 @@ impl World {
             self.violate(text);
         }
         for mark in batch.marks() {
-            let owed = self.marked.get(mark).and_then(|id| self.owed.get(id));
+            let owed = self.marked.get(&mark).and_then(|id| self.owed.get(id));
             let Some(Owed { envelope, handlers }) = owed else {
                 continue;
             };
