@@ -59,7 +59,10 @@ impl Memory {
 pub(crate) type Asked = Ask;
 
 /// A batch that is being written.
-pub(crate) struct Pending(Batch);
+pub(crate) struct Pending {
+    batch: Batch,
+    has_no_marks: bool,
+}
 
 /// A journal entry.
 #[derive(Debug, Clone)]
@@ -162,14 +165,12 @@ impl Line {
 impl Pending {
     /// Loses the marks: what a broken writer would do.
     pub(crate) fn lose_marks(&mut self) {
-        for submission in &mut self.0.submissions {
-            submission.mark = None;
-        }
+        self.has_no_marks = true;
     }
 
     /// Its entries, for whoever checks.
     pub(crate) fn lines(&self) -> Vec<Line> {
-        let entries = (self.0.first..).zip(&self.0.submissions);
+        let entries = (self.batch.first..).zip(self.batch.submissions());
         entries
             .map(|(seq, submission)| Line::of(seq, &line::Line::of(&submission.record)))
             .collect()
@@ -177,8 +178,8 @@ impl Pending {
 
     /// Its marks.
     pub(crate) fn marks(&self) -> Vec<Mark> {
-        let marks = self.0.submissions.iter().map(|submission| submission.mark);
-        marks.flatten().collect()
+        let marks = self.batch.submissions().filter_map(|one| one.mark);
+        marks.filter(|_| !self.has_no_marks).collect()
     }
 
     /// Its entries, for whoever watches.
@@ -196,7 +197,10 @@ impl Pending {
 pub(crate) async fn next_batch(queue: &Queue) -> Pending {
     loop {
         if let Some(batch) = queue.try_take() {
-            return Pending(batch);
+            return Pending {
+                batch,
+                has_no_marks: false,
+            };
         }
         queue.submitted.notified().await;
     }
@@ -215,8 +219,8 @@ pub(crate) fn forget_state(ask: Asked) -> Option<Asked> {
 
 /// Tells the submitters of a batch that it is durable.
 pub(crate) fn tell(queue: &Queue, pending: &Pending) {
-    let upto = pending.0.upto();
-    queue.tell(&pending.0.submitters(), Durable { upto });
+    let upto = pending.batch.upto();
+    queue.tell(&pending.batch.submitters(), Durable { upto });
 }
 
 impl Disk {
@@ -283,7 +287,7 @@ impl Disk {
         let marks = pending.marks();
         if !marks.is_empty() {
             self.marks.push(MarkBatch {
-                seq: pending.0.upto(),
+                seq: pending.batch.upto(),
                 at_ms: now_ms,
                 hashes: marks.iter().flat_map(|mark| mark.0.to_be_bytes()).collect(),
             });

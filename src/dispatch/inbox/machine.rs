@@ -18,7 +18,7 @@ use checking::Checking;
 
 use super::dedupe::Dedupe;
 use crate::base::clock::Instant;
-use crate::base::limits::LAGGING_MAX;
+use crate::base::limits::{KEY_MAILBOX_MAX, LAGGING_MAX};
 use crate::base::map::Map;
 use crate::bot::route::Policy;
 use crate::dispatch::handler::TurnResult;
@@ -67,10 +67,6 @@ pub(super) enum Input {
 
 /// What the shell must do, in this order.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one allocation per record would cost more than the room"
-)]
 pub(super) enum Output {
     /// Give it to the key's actor.
     Deliver(Delivery, usize, Policy),
@@ -175,6 +171,13 @@ struct Resident {
     fresh: Option<u64>,
     lagging: VecDeque<u64>,
     is_reading: bool,
+}
+
+impl Resident {
+    /// Whether the next delivery waits on disk, behind those that do already.
+    fn takes_no_more(&self) -> bool {
+        self.in_mailbox >= KEY_MAILBOX_MAX || !self.lagging.is_empty()
+    }
 }
 
 /// What a record means once it is durable.

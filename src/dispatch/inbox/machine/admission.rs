@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::checking::Answer;
 use super::{Consequence, Unnumbered};
-use super::{Event, Machine, Open, Output, Row, ephemeral};
+use super::{Event, Machine, Open, Output, Resident, Row, ephemeral};
 use crate::base::clock::Instant;
-use crate::base::limits::{ANSWER_WITHIN, KEY_MAILBOX_MAX, UNFINISHED_AFTER};
+use crate::base::limits::{ANSWER_WITHIN, UNFINISHED_AFTER};
 use crate::dispatch::router::Target;
 use crate::flow::delivery::Delivery;
 use crate::flow::effect::Committed;
@@ -191,20 +191,31 @@ impl Machine {
         out: &mut Vec<Output>,
     ) -> Option<u64> {
         let Target { key, route, policy } = target;
-        let is_new = !self.residents.contains_key(&key);
+        let is_answered = envelope.kind.is_answered();
         let slot = self.number();
-        let resident = self.residents.entry(key.clone()).or_default();
-        if resident.in_mailbox >= KEY_MAILBOX_MAX || !resident.lagging.is_empty() {
-            self.lag(event, envelope, key, out);
-            return None;
-        }
-        let is_busy = resident.in_mailbox > 0;
         // What will not be committed at once is stored at once; an answer's row always is.
-        let is_stored_at_once = is_new || is_busy || envelope.kind.is_answered();
-        resident.in_mailbox += 1;
-        if !is_stored_at_once {
-            resident.fresh = Some(slot);
-        }
+        let is_stored_at_once = match self.residents.get_mut(&key) {
+            Some(resident) if resident.takes_no_more() => {
+                self.lag(event, envelope, key, out);
+                return None;
+            }
+            Some(resident) => {
+                resident.in_mailbox += 1;
+                let is_stored_at_once = resident.in_mailbox > 1 || is_answered;
+                if !is_stored_at_once {
+                    resident.fresh = Some(slot);
+                }
+                is_stored_at_once
+            }
+            None => {
+                let resident = Resident {
+                    in_mailbox: 1,
+                    ..Resident::default()
+                };
+                self.residents.insert(key.clone(), resident);
+                true
+            }
+        };
         self.open.insert(
             slot,
             Open {
@@ -218,7 +229,7 @@ impl Machine {
                 answer: None,
             },
         );
-        if envelope.kind.is_answered()
+        if is_answered
             && let Some(event) = self.events.get_mut(&event)
             && !event.acks.is_empty()
         {
