@@ -2,7 +2,7 @@
 pub mod connection;
 mod pump;
 mod rtm;
-mod socket_mode;
+pub(crate) mod socket_mode;
 pub mod supervisor;
 mod ticket;
 
