@@ -29,8 +29,10 @@
 //!
 //! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
 //! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
+//! `format.rs` has the tables of `state.db`, and how older formats become the newest.
 mod exhume;
 mod folder;
+mod format;
 pub mod inspect;
 mod journal;
 mod marks;

@@ -189,8 +189,19 @@ impl RowHead {
 pub(super) struct TurnExtra {
     pub(super) app: String,
     pub(super) team: TeamId,
+    /// When it was written, milliseconds since 1970; only where there are effects.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) at_ms: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) effects: Vec<Effect>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a dead letter's `extra` column holds.
@@ -234,8 +245,8 @@ fn json(value: &impl Serialize) -> Result<String, Error> {
 }
 
 impl Record {
-    /// The record as the entry `seq`.
-    pub(super) fn into_entry(self, seq: u64) -> Result<Entry, Error> {
+    /// The record as the entry `seq`, written at `at_ms`.
+    pub(super) fn into_entry(self, seq: u64, at_ms: u64) -> Result<Entry, Error> {
         let entry = |kind: &str| Entry {
             seq,
             kind: kind.to_owned(),
@@ -266,7 +277,7 @@ impl Record {
                 refers: row,
                 n: Some(version),
                 body: state,
-                extra: Some(turn_extra(&app, team, effects)?),
+                extra: Some(turn_extra(&app, team, at_ms, effects)?),
                 ..entry("turn")
             },
             Self::Drop { row } => referring(entry("drop"), row),
@@ -288,7 +299,8 @@ impl Record {
             } => Entry {
                 name: Some(name.0),
                 refers: Some(dead),
-                extra: Some(turn_extra(&app, team, vec![effect])?),
+                // Its tries go back to before this entry.
+                extra: Some(turn_extra(&app, team, 0, vec![effect])?),
                 ..entry("requeue")
             },
             Self::Effect {
@@ -301,10 +313,16 @@ impl Record {
     }
 }
 
-fn turn_extra(app: &AppName, team: TeamId, effects: Vec<Effect>) -> Result<String, Error> {
+fn turn_extra(
+    app: &AppName,
+    team: TeamId,
+    at_ms: u64,
+    effects: Vec<Effect>,
+) -> Result<String, Error> {
     json(&TurnExtra {
         app: app.as_str().to_owned(),
         team,
+        at_ms: if effects.is_empty() { 0 } else { at_ms },
         effects,
     })
 }

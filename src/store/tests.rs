@@ -27,6 +27,10 @@ impl Folder {
         folder
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
     fn config(&self) -> Config {
         Config {
             path: self.0.clone(),
@@ -166,6 +170,7 @@ fn unfinished_rows_waiting_effects_states_and_marks_come_back() {
         .collect();
     assert_eq!(effects, [(second, 1, "a/Ev1/h#1")]);
     assert!(recovered.effects[0].is_recovered);
+    assert!(recovered.effects[0].at_ms > 0, "it is known since when");
     assert_eq!(recovered.marks.len(), 3);
     assert_eq!(opened.state("k1").unwrap(), r#"{"n":1}"#);
     assert_eq!(opened.state("k2").unwrap(), r#"{"n":5}"#);

@@ -160,7 +160,8 @@ pub(super) fn start(
 }
 
 fn write(journal: &mut Journal, batch: Batch, clock: Clock) -> Result<Written, Error> {
-    let written = batch.into_written()?;
-    journal.append(&written.entries, &written.marks, clock.unix_ms())?;
+    let at_ms = clock.unix_ms();
+    let written = batch.into_written(at_ms)?;
+    journal.append(&written.entries, &written.marks, at_ms)?;
     Ok(written)
 }

@@ -6,6 +6,7 @@
 //! There are two programs: the real binary with its bots, and the [`mix`] of the tests' own bots, which go wrong.
 //! `CALLBOARD_CRASH_ROUNDS` says how many lives each has, `CALLBOARD_CRASH_SEED` repeats the plan of an earlier run
 //! (who writes what when, and when the kills come; the scheduling of threads is the machine's).
+mod looking;
 mod mix;
 mod poison;
 mod program;
@@ -157,7 +158,7 @@ impl Play {
         let verdict = judge_without(&Record::of(stand.record()), &self.rules, &buried);
         println!(
             "{rounds} kills, {acked} acks ({} late), {} answers owed, {} given, {} commands acked, {} answered, \
-             {} posts doubled by a kill, {} deliveries given up since three kills hit them",
+             {} late answers doubled by a kill, {} deliveries given up since three kills hit them",
             verdict.late_acks,
             verdict.owned,
             verdict.answered,

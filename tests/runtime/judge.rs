@@ -35,7 +35,8 @@ pub(crate) use record::Record;
 pub(crate) struct Rules {
     /// The bots that were hosted.
     pub(crate) bots: &'static [Bot],
-    /// The process is killed: a post that Slack took and of which no note was made may be made again.
+    /// The process is killed: a late answer to a command that Slack took and of which no note was made may be given
+    /// again. Posts may not: they are looked for.
     pub(crate) are_kills_declared: bool,
     /// The deadline is shorter than the runtime can hold: acks may be late.
     pub(crate) are_late_acks_declared: bool,
@@ -113,7 +114,7 @@ pub(crate) struct Verdict {
     pub(crate) commands_answered: usize,
     /// Acks that came after their deadline.
     pub(crate) late_acks: usize,
-    /// Posts made twice because a kill fell between Slack's receipt and our note.
+    /// Late answers given twice because a kill fell between Slack's receipt and our note.
     pub(crate) doubled_by_kills: usize,
 }
 
@@ -147,7 +148,7 @@ pub(crate) fn judge_without(record: &Record, rules: &Rules, buried: &[Buried]) -
     answered::judge(&facts, rules, buried, &mut verdict);
     ordered::judge(&facts, &mut verdict);
     counted::judge(&facts, &mut verdict);
-    once::judge(&facts, rules, &mut verdict);
+    once::judge(&facts, &mut verdict);
     commands::judge(record, &facts, rules, buried, &mut verdict);
     acked::judge(record, rules, &mut verdict);
     verdict

@@ -90,11 +90,11 @@ impl Machine {
 }
 
 impl Batch {
-    /// The batch in the form in which it is written.
+    /// The batch in the form in which it is written, at `at_ms`.
     ///
     /// # Errors
     /// When a record has no JSON; whatever could refuse a single turn was asked before it was submitted.
-    pub(in crate::store) fn into_written(self) -> Result<Written, Error> {
+    pub(in crate::store) fn into_written(self, at_ms: u64) -> Result<Written, Error> {
         let Self { first, submissions } = self;
         let mut written = Written {
             entries: Vec::with_capacity(submissions.len()),
@@ -104,7 +104,9 @@ impl Batch {
         };
         for (seq, submission) in (first..).zip(submissions) {
             let Submission { record, mark, from } = submission;
-            written.entries.push(Record::into_entry(record, seq)?);
+            written
+                .entries
+                .push(Record::into_entry(record, seq, at_ms)?);
             written.marks.extend(mark);
             if !written.submitters.contains(&from) {
                 written.submitters.push(from);
@@ -139,7 +141,7 @@ mod tests {
         let Next::Write(batch) = machine.next() else {
             panic!("what waits is written before the end")
         };
-        let written = batch.into_written().unwrap();
+        let written = batch.into_written(1).unwrap();
         let numbers: Vec<_> = written.entries.iter().map(|e| (e.seq, e.refers)).collect();
         assert_eq!(numbers, [(7, Some(1)), (8, Some(2)), (9, Some(3))]);
         assert_eq!(written.marks, [Mark(5)]);

@@ -87,12 +87,21 @@ pub(crate) struct Post {
     pub(crate) lane: (String, String, String),
 }
 
+/// A question for the posts of a channel or thread, from the newest (in a thread: the oldest) on.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) n: u64,
+    pub(crate) lane: (String, String, String),
+    pub(crate) thread_ts: Option<String>,
+}
+
 /// The record, understood.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) greetings: Vec<Greeting>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) posts: Vec<Post>,
+    pub(crate) looks: Vec<Look>,
     /// By app: the entries with which a new life of the program began, after one was lost.
     pub(crate) rebirths: BTreeMap<String, Vec<u64>>,
     by_event: HashMap<String, usize>,
@@ -202,6 +211,9 @@ impl Facts {
                 "chat.postMessage" if *ok => {
                     self.posted(n, (app, team), args, metadata.as_ref());
                 }
+                "conversations.history" | "conversations.replies" if *ok => {
+                    self.looked(n, (app, team), args);
+                }
                 _ => {}
             },
             What::CommandRun { .. }
@@ -277,6 +289,19 @@ impl Facts {
         if let Some(greeting) = self.greetings.get_mut(at) {
             greeting.sent.push((n, socket));
             greeting.is_delivered |= !reading.broken.contains(&socket);
+        }
+    }
+
+    /// The first page of a look; the others go on from where it began.
+    fn looked(&mut self, n: u64, (app, team): (&str, &str), args: &Map<String, Value>) {
+        let argument = |name: &str| args.get(name).and_then(Value::as_str);
+        if argument("cursor").is_none() {
+            let channel = argument("channel").unwrap_or_default();
+            self.looks.push(Look {
+                n,
+                lane: (app.to_owned(), team.to_owned(), channel.to_owned()),
+                thread_ts: argument("ts").map(str::to_owned),
+            });
         }
     }
 

@@ -291,6 +291,7 @@ impl Shard {
                 args: serde_json::Map::new(),
                 posted: std::collections::BTreeMap::default(),
             }),
+            at_ms: 0,
             is_recovered: false,
         };
         let told = self.step(Input::Internal(Box::new((arrival, committed))));
