@@ -21,14 +21,14 @@
 //! | `turn` | a turn's commit | delivery id | its key | its row, if any / state version | new state; null if unchanged | app, team, effects |
 //! | `drop` | a delivery was given up without trace | | | its row | | |
 //! | `sent` | an effect is done | effect name | | its turn / its number | | channel and ts of what it posted |
-//! | `dead` | a delivery or effect was given up and kept | its name | key or lane | its row, or its turn / number | its JSON | error, what it was |
+//! | `dead` | a delivery or effect was given up and kept | its name | key or lane | its row, or its turn / number | its JSON | error, what it was; app, team and effects where somebody is told |
 //! | `attempt` | a delivery of an earlier run is about to run again | | | its row | | |
 //! | `survived` | that attempt failed, and the process lived on | | | its row | | |
 //! | `exhume` | a dead letter leaves | | | the entry that buried it | | |
 //! | `requeue` | an effect that was given up is to be done after all | effect name | | the entry that buried it | | app, team, effect |
 //!
 //! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
-//! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
+//! (and of what was given up) minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
 //! `format.rs` has the tables of `state.db`, and how older formats become the newest.
 mod exhume;
 mod folder;

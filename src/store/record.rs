@@ -93,6 +93,8 @@ pub enum Record {
         envelope: Arc<Envelope>,
         /// Why.
         error: String,
+        /// What is to be done all the same: whoever waits for an answer is told.
+        effects: Vec<Effect>,
     },
     /// A dead letter leaves: dropped, or back in the inbox by a row that is submitted with this.
     Exhume {
@@ -210,6 +212,9 @@ pub(super) struct DeadExtra {
     pub(super) error: String,
     /// What it was, beside its JSON.
     pub(super) head: DeadHead,
+    /// What is to be done all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) then: Option<TurnExtra>,
 }
 
 /// What is needed to bring a dead letter back.
@@ -286,7 +291,25 @@ impl Record {
                 key,
                 envelope,
                 error,
-            } => dead_delivery(entry("dead"), row, &key, &envelope, error)?,
+                effects,
+            } => {
+                let then = (!effects.is_empty()).then(|| TurnExtra {
+                    app: envelope.app.as_str().to_owned(),
+                    team: envelope.team.clone(),
+                    at_ms,
+                    effects,
+                });
+                let extra = DeadExtra {
+                    error,
+                    head: DeadHead::Delivery(RowHead::of(&envelope, false)),
+                    then,
+                };
+                Entry {
+                    refers: row,
+                    extra: Some(json(&extra)?),
+                    ..of_envelope(entry("dead"), &key, &envelope)
+                }
+            }
             Self::Attempt { row } => referring(entry("attempt"), row),
             Self::Survived { row } => referring(entry("survived"), row),
             Self::Exhume { dead } => referring(entry("exhume"), dead),
@@ -324,23 +347,6 @@ fn turn_extra(
         team,
         at_ms: if effects.is_empty() { 0 } else { at_ms },
         effects,
-    })
-}
-
-fn dead_delivery(
-    entry: Entry,
-    row: Option<u64>,
-    key: &Key,
-    envelope: &Envelope,
-    error: String,
-) -> Result<Entry, Error> {
-    Ok(Entry {
-        refers: row,
-        extra: Some(json(&DeadExtra {
-            error,
-            head: DeadHead::Delivery(RowHead::of(envelope, false)),
-        })?),
-        ..of_envelope(entry, key, envelope)
     })
 }
 
@@ -393,6 +399,7 @@ fn effect_entry(
                     app: app.as_str().to_owned(),
                     team,
                 },
+                then: None,
             })?),
             ..entry("dead")
         },

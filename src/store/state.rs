@@ -80,10 +80,15 @@ impl Sum {
                 self.end(&entry);
             }
             "dead" => {
-                let extra: DeadExtra = parsed(&entry)?;
-                match extra.head {
+                let mut extra: DeadExtra = parsed(&entry)?;
+                match &extra.head {
                     DeadHead::Effect { .. } => self.end(&entry),
                     DeadHead::Delivery(_) => self.settle(entry.refers),
+                }
+                if let Some(then) = extra.then.take() {
+                    let key = Key::from_stored(entry.key.as_deref().unwrap_or_default());
+                    let name = entry.name.as_deref().unwrap_or_default();
+                    self.add_effects(entry.seq, &format!("{name}/{}", key.handler()), then);
                 }
                 self.dead.push((entry.seq, entry, extra));
             }
@@ -100,22 +105,20 @@ impl Sum {
     fn add_turn(&mut self, entry: Entry) -> Result<(), Error> {
         self.settle(entry.refers);
         let extra: TurnExtra = parsed(&entry)?;
-        for (n, effect) in (0..).zip(extra.effects.iter()) {
-            let name = format!("{}#{n}", entry.name.as_deref().unwrap_or_default());
-            let of = TurnExtra {
-                app: extra.app.clone(),
-                team: extra.team.clone(),
-                at_ms: extra.at_ms,
-                effects: Vec::new(),
-            };
-            self.effects
-                .insert((entry.seq, n), (name, of, effect.clone()));
-        }
+        self.add_effects(entry.seq, entry.name.as_deref().unwrap_or_default(), extra);
         if let (Some(key), Some(body)) = (entry.key, entry.body) {
             let version = entry.n.unwrap_or_default();
             self.states.insert(key, (entry.seq, version, body));
         }
         Ok(())
+    }
+
+    /// What this delivery leads to is waiting.
+    fn add_effects(&mut self, seq: u64, delivery: &str, mut of: TurnExtra) {
+        for (n, effect) in (0..).zip(std::mem::take(&mut of.effects)) {
+            let name = format!("{delivery}#{n}");
+            self.effects.insert((seq, n), (name, of.clone(), effect));
+        }
     }
 
     /// The effect is waiting again, under this entry's number.

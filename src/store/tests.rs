@@ -237,6 +237,7 @@ fn dead_letters_are_kept_with_their_error_and_payload() {
         key: Key::from_stored("h/a/T1/user/U1"),
         envelope: envelope("Ev1"),
         error: "it broke".into(),
+        effects: Vec::new(),
     }]);
     opened.store.close();
     let (opened, recovered) = folder.open();
@@ -258,6 +259,43 @@ fn dead_letters_are_kept_with_their_error_and_payload() {
         )
         .unwrap();
     assert_eq!(views, 1);
+}
+
+#[test]
+fn what_a_dead_letter_leads_to_waits_like_any_effect_until_it_is_done() {
+    let folder = Folder::new();
+    let (opened, _) = folder.open();
+    let row = opened.put(vec![row("Ev1")]);
+    let Record::Turn { effects, .. } = turn("Ev1", None, "k", "{}", 1) else {
+        panic!("a turn")
+    };
+    let dead = opened.put(vec![Record::DeadDelivery {
+        row: Some(row),
+        key: Key::from_stored("h/a/T1/user/U1"),
+        envelope: envelope("Ev1"),
+        error: "it broke".into(),
+        effects,
+    }]);
+    opened.store.close();
+    let (opened, recovered) = folder.open();
+    let effects: Vec<_> = recovered
+        .effects
+        .iter()
+        .map(|effect| {
+            (
+                effect.seq,
+                effect.n,
+                effect.name.0.as_str(),
+                effect.app.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(effects, [(dead, 0, "a/Ev1/h#0", "a")]);
+    opened.put(vec![sent(dead, 0)]);
+    opened.store.close();
+    let (opened, recovered) = folder.open();
+    assert!(recovered.effects.is_empty() && recovered.rows.is_empty());
+    opened.store.close();
 }
 
 #[test]

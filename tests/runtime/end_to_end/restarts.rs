@@ -1,6 +1,7 @@
 //! Stopping, and starting again on the same store.
 
-use callboard::app::StartError;
+use callboard::app::{Ended, StartError};
+use callboard::sim::{Fault, What};
 use callboard::store;
 
 use crate::judge::{Record, Rules, judge};
@@ -29,6 +30,36 @@ fn counters_go_on_after_a_restart_and_what_was_written_meanwhile_is_answered() {
     stand.all_acked();
     let verdict = stand.settle(running, &Rules::default());
     assert_eq!(verdict.answered, 29);
+}
+
+#[test]
+fn rule_16_calls_of_an_earlier_run_go_out_at_the_start_without_a_further_event() {
+    let mut stand = stand();
+    let running = stand.start();
+    // Slack takes no post while this run lasts.
+    let outage = Fault::Outage { status: 503 };
+    stand.simulator.fault("chat.postMessage", outage, u32::MAX);
+    for place in 0..3 {
+        stand.says(place, 0, "hello");
+    }
+    let refused = |what: &What| matches!(what, What::Call { method, ok: false, .. } if method == "chat.postMessage");
+    stand.recorded("a post that fails", 3, refused);
+    stand.all_acked();
+    assert_eq!(running.stop(), Ended::Left(3));
+    stand.simulator.clear_faults();
+    let before = stand.record().len();
+    let running = stand.start();
+    stand.answered(3);
+    let is_new = |what: &What| match what {
+        What::EnvelopeSent { subject, .. } => subject.text == "hello",
+        What::RtmSent { frame, .. } => frame["text"] == "hello",
+        _ => false,
+    };
+    let record = stand.record();
+    assert!(!record[before..].iter().any(|it| is_new(&it.what)));
+    stand.all_acked();
+    let verdict = stand.settle(running, &Rules::default());
+    assert_eq!(verdict.answered, 3);
 }
 
 #[test]
@@ -63,6 +94,6 @@ fn a_second_start_on_a_store_in_use_is_refused_and_the_first_goes_on() {
     stand.says(0, 0, "hello");
     stand.answered(1);
     stand.all_acked();
-    assert_eq!(running.stop(), callboard::app::Ended::Settled);
+    assert_eq!(running.stop(), Ended::Settled);
     judge(&Record::of(stand.record()), &Rules::default()).assert_kept();
 }

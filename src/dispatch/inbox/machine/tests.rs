@@ -178,6 +178,20 @@ fn rule_4_an_answer_that_is_submitted_at_the_deadline_still_rides_in_the_ack() {
 }
 
 #[test]
+fn rule_4_a_command_given_up_after_its_ack_left_is_told_so_by_the_response_url() {
+    let mut shard = Shard::warm();
+    shard.command("c1");
+    shard.durable();
+    shard.wait(Duration::from_millis(2500));
+    assert_eq!(shard.durable(), ["ack c1"]);
+    assert_eq!(
+        shard.end("c1/greeter", TurnResult::GiveUp("no".into())),
+        ["dead row Some(3) no effects 1"]
+    );
+    assert_eq!(shard.durable(), ["perform 1"]);
+}
+
+#[test]
 fn a_command_nobody_answers_is_told_so_and_its_failure_too() {
     let mut shard = Shard::warm();
     let payload =

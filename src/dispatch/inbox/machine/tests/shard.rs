@@ -252,8 +252,17 @@ impl Shard {
                             effects.len()
                         )
                     }
-                    Record::DeadDelivery { row, error, .. } => {
-                        format!("dead row {row:?} {error}{marked}")
+                    Record::DeadDelivery {
+                        row,
+                        error,
+                        effects,
+                        ..
+                    } => {
+                        let told = match effects.len() {
+                            0 => String::new(),
+                            count => format!(" effects {count}"),
+                        };
+                        format!("dead row {row:?} {error}{told}{marked}")
                     }
                     other => format!("{other:?}"),
                 }
