@@ -215,7 +215,7 @@ fn rule_7_attempts_that_the_process_survived_do_not_count() {
 }
 
 #[test]
-fn a_state_that_is_not_folded_yet_is_read_from_memory() {
+fn rule_15_a_state_that_is_not_folded_yet_is_read_from_memory() {
     let folder = Folder::new();
     let (opened, _) = folder.open();
     let state = Bytes::from_static(b"{}");
@@ -406,7 +406,7 @@ fn garble(path: &Path, from: u64, rng: &mut crate::base::rng::Rng) {
 }
 
 #[test]
-fn a_write_that_fails_at_any_step_is_told_once_and_what_was_answered_before_is_there() {
+fn rule_5_a_write_that_fails_at_any_step_is_told_once_and_what_was_answered_before_is_there() {
     for step in [Step::Create, Step::Insert, Step::Mark, Step::Commit] {
         let folder = Folder::new();
         let is_failing = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -459,7 +459,7 @@ fn a_write_that_fails_at_any_step_is_told_once_and_what_was_answered_before_is_t
 }
 
 #[test]
-fn a_disk_that_fills_up_is_seen_in_time_and_room_is_seen_again() {
+fn rule_5_a_disk_that_fills_up_is_seen_in_time_and_room_is_seen_again() {
     let folder = Folder::new();
     let free = Arc::new(AtomicU64::new(u64::MAX));
     let asked = Arc::clone(&free);

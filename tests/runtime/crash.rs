@@ -9,7 +9,7 @@
 mod looking;
 mod mix;
 mod poison;
-mod program;
+pub(crate) mod program;
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -13,7 +13,7 @@ use crate::sentinel::has_logged;
 use crate::stand::{stand, until};
 
 #[test]
-fn a_commands_answer_rides_in_its_ack_and_only_its_user_sees_it() {
+fn rule_4_a_commands_answer_rides_in_its_ack_and_only_its_user_sees_it() {
     let mut stand = stand();
     let running = stand.start();
     stand.says(0, 1, "hello");
@@ -35,7 +35,7 @@ fn a_commands_answer_rides_in_its_ack_and_only_its_user_sees_it() {
 }
 
 #[test]
-fn a_slow_commands_ack_goes_before_the_deadline_and_its_answer_by_the_response_url() {
+fn rule_4_a_slow_commands_ack_goes_before_the_deadline_and_its_answer_by_the_response_url() {
     let mut stand = stand();
     let running = stand.start();
     let slow = stand.runs(0, "/greeted", "naps=3300");
