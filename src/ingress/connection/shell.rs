@@ -222,13 +222,14 @@ impl ConnectionShell {
             self.parts.shards.iter().map(|_| Vec::new()).collect();
         for frame in frames {
             // Checked once here: nothing behind looks at every byte.
-            if std::str::from_utf8(&frame).is_err() {
+            let Ok(text) = std::str::from_utf8(&frame) else {
                 tracing::warn!(connection = %self.parts.line.name, "a frame that is not UTF-8; it is left alone");
                 continue;
-            }
+            };
             match self.parts.line.transport {
                 Transport::SocketMode { .. } => {
-                    self.socket_mode_frame(generation, &frame, &mut arrivals, context);
+                    let read = socket_mode::read(&frame, text);
+                    self.socket_mode_frame(generation, read, &mut arrivals, context);
                 }
                 Transport::Rtm { .. } => self.rtm_frame(generation, frame, &mut arrivals, context),
             }
@@ -241,12 +242,12 @@ impl ConnectionShell {
     fn socket_mode_frame(
         &mut self,
         generation: Generation,
-        frame: &Bytes,
+        read: socket_mode::Read<'_>,
         arrivals: &mut [Vec<Arrival>],
         context: &mut Context<Self>,
     ) {
         use socket_mode::Read;
-        match socket_mode::read(frame) {
+        match read {
             Read::Hello(hello) => {
                 tracing::debug!(generation, connections = hello.num_connections, "hello");
                 self.step(Input::Hello(generation), context);
@@ -259,6 +260,7 @@ impl ConnectionShell {
                 envelope_id,
                 kind,
                 payload,
+                callback,
                 is_retry,
             } => {
                 let origin = Origin {
@@ -266,7 +268,12 @@ impl ConnectionShell {
                     envelope_id: envelope_id.as_str(),
                     team: TeamId::default(),
                 };
-                let read = Envelope::read(kind, &origin, payload, self.parts.clock.unix_ms());
+                let received_ms = self.parts.clock.unix_ms();
+                let read = if kind == Kind::Event {
+                    Ok(Envelope::of_callback(&origin, payload, callback, received_ms))
+                } else {
+                    Envelope::read(kind, &origin, payload, received_ms)
+                };
                 self.admit(
                     generation,
                     read.map(|envelope| (envelope, Some(envelope_id), is_retry)),

@@ -167,7 +167,7 @@ impl Machine {
                 error: error.to_owned(),
                 app,
                 team,
-                lane: arrival.envelope.subject.name.clone(),
+                lane: arrival.envelope.subject.name.to_string(),
                 effect: Box::new(effect),
             }
         } else {
