@@ -73,7 +73,9 @@ impl Template {
         ] {
             fields.extend(text.match_indices(mark).map(|(at, _)| (at + 4, field)));
         }
-        let happened_at = text.find(HAPPENED_KEY).map_or(0, |at| 4 + at + HAPPENED_KEY.len());
+        let happened_at = text
+            .find(HAPPENED_KEY)
+            .map_or(0, |at| 4 + at + HAPPENED_KEY.len());
         let mut frame = vec![0x81, 126];
         frame.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
         frame.extend(text.as_bytes());

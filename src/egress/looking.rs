@@ -16,7 +16,6 @@ use crate::base::limits::{LOOK_CLOCKS_DIFFER, LOOK_PAGE, LOOK_PAGES_MAX, LOOKS_M
 use crate::base::secret::Secret;
 use crate::flow::effect::{Call, Committed, EffectName};
 use crate::slack::error::Then;
-use crate::slack::event::null_is_default;
 use crate::slack::id::{ChannelId, Ts};
 use crate::web::{Client, Error, Request};
 
@@ -44,14 +43,12 @@ pub(super) struct Looks(Rc<RefCell<HashMap<EffectName, Place>>>);
 struct Page {
     #[serde(default)]
     messages: Vec<Found>,
-    #[serde(default, deserialize_with = "null_is_default")]
-    response_metadata: Further,
+    response_metadata: Option<Further>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Further {
-    #[serde(default, deserialize_with = "null_is_default")]
-    next_cursor: String,
+    next_cursor: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -139,10 +136,10 @@ impl Looks {
                         return Ok(Some((look.channel, found.ts)));
                     }
                     place.pages += 1;
-                    let further = page.response_metadata.next_cursor;
-                    if further.is_empty() {
+                    let further = page.response_metadata.and_then(|it| it.next_cursor);
+                    let Some(further) = further.filter(|cursor| !cursor.is_empty()) else {
                         return Ok(None);
-                    }
+                    };
                     if place.pages >= LOOK_PAGES_MAX {
                         let messages = LOOK_PAGES_MAX * LOOK_PAGE;
                         tracing::warn!(effect = %look.name.0, messages, "too much was written since to see whether this was posted before; it is posted again");

@@ -432,13 +432,41 @@ mod tests {
 
     #[test]
     fn odd_texts_are_told_apart() {
-        for text in ["", " ", "01", "1.", "1e", "-", "+1", "tru", "\"\\x\"", "\"\\u12g4\"", "\"\n\"", "[1,]", "{\"a\"}", "{,}", "{\"a\":1,}", "1 2", "\"a"] {
+        for text in [
+            "",
+            " ",
+            "01",
+            "1.",
+            "1e",
+            "-",
+            "+1",
+            "tru",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\n\"",
+            "[1,]",
+            "{\"a\"}",
+            "{,}",
+            "{\"a\":1,}",
+            "1 2",
+            "\"a",
+        ] {
             assert!(skipped(text).is_err(), "{text:?}");
         }
-        assert_eq!(whole(r#""\ud83d""#), Ok(Value::String(String::new())), "half a pair");
-        assert_eq!(whole(r#"{"\u0061":"\ud83d\ude00"}"#), Ok(serde_json::json!({"a": "😀"})));
+        assert_eq!(
+            whole(r#""\ud83d""#),
+            Ok(Value::String(String::new())),
+            "half a pair"
+        );
+        assert_eq!(
+            whole(r#"{"\u0061":"\ud83d\ude00"}"#),
+            Ok(serde_json::json!({"a": "😀"}))
+        );
         let deep = "[".repeat(600) + &"]".repeat(600);
-        assert_eq!(skipped(&deep).map_err(|fault| fault.what), Err("nested too deep"));
+        assert_eq!(
+            skipped(&deep).map_err(|fault| fault.what),
+            Err("nested too deep")
+        );
     }
 
     #[test]

@@ -282,7 +282,7 @@ impl Record {
                 refers: row,
                 n: Some(version),
                 body: state,
-                extra: Some(turn_extra(&app, team, at_ms, effects)?),
+                extra: Some(json(&of_turn(&app, team, at_ms, effects))?),
                 ..entry("turn")
             },
             Self::Drop { row } => referring(entry("drop"), row),
@@ -293,22 +293,8 @@ impl Record {
                 error,
                 effects,
             } => {
-                let then = (!effects.is_empty()).then(|| TurnExtra {
-                    app: envelope.app.as_str().to_owned(),
-                    team: envelope.team.clone(),
-                    at_ms,
-                    effects,
-                });
-                let extra = DeadExtra {
-                    error,
-                    head: DeadHead::Delivery(RowHead::of(&envelope, false)),
-                    then,
-                };
-                Entry {
-                    refers: row,
-                    extra: Some(json(&extra)?),
-                    ..of_envelope(entry("dead"), &key, &envelope)
-                }
+                let then = of_turn(&envelope.app, envelope.team.clone(), at_ms, effects);
+                dead_delivery(entry("dead"), row, &key, &envelope, (error, then))?
             }
             Self::Attempt { row } => referring(entry("attempt"), row),
             Self::Survived { row } => referring(entry("survived"), row),
@@ -323,7 +309,7 @@ impl Record {
                 name: Some(name.0),
                 refers: Some(dead),
                 // Its tries go back to before this entry.
-                extra: Some(turn_extra(&app, team, 0, vec![effect])?),
+                extra: Some(json(&of_turn(&app, team, 0, vec![effect]))?),
                 ..entry("requeue")
             },
             Self::Effect {
@@ -336,17 +322,31 @@ impl Record {
     }
 }
 
-fn turn_extra(
-    app: &AppName,
-    team: TeamId,
-    at_ms: u64,
-    effects: Vec<Effect>,
-) -> Result<String, Error> {
-    json(&TurnExtra {
+fn of_turn(app: &AppName, team: TeamId, at_ms: u64, effects: Vec<Effect>) -> TurnExtra {
+    TurnExtra {
         app: app.as_str().to_owned(),
         team,
         at_ms: if effects.is_empty() { 0 } else { at_ms },
         effects,
+    }
+}
+
+fn dead_delivery(
+    entry: Entry,
+    row: Option<u64>,
+    key: &Key,
+    envelope: &Envelope,
+    (error, then): (String, TurnExtra),
+) -> Result<Entry, Error> {
+    let extra = DeadExtra {
+        error,
+        head: DeadHead::Delivery(RowHead::of(envelope, false)),
+        then: Some(then).filter(|then| !then.effects.is_empty()),
+    };
+    Ok(Entry {
+        refers: row,
+        extra: Some(json(&extra)?),
+        ..of_envelope(entry, key, envelope)
     })
 }
 

@@ -270,7 +270,12 @@ impl ConnectionShell {
                 };
                 let received_ms = self.parts.clock.unix_ms();
                 let read = if kind == Kind::Event {
-                    Ok(Envelope::of_callback(&origin, payload, callback, received_ms))
+                    Ok(Envelope::of_callback(
+                        &origin,
+                        payload,
+                        callback,
+                        received_ms,
+                    ))
                 } else {
                     Envelope::read(kind, &origin, payload, received_ms)
                 };

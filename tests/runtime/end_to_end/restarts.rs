@@ -39,14 +39,22 @@ fn counters_go_on_after_a_restart_and_what_was_written_meanwhile_is_answered() {
 fn rule_16_calls_of_an_earlier_run_go_out_at_the_start_without_a_further_event() {
     let mut stand = stand();
     let program = Program::start(&stand);
+    let is_open = |what: &What| matches!(what, What::SocketOpened { .. });
+    stand.recorded("a socket of each app", 2, is_open);
     // Slack takes no post while this run lasts.
     let outage = Fault::Outage { status: 503 };
     stand.simulator.fault("chat.postMessage", outage, u32::MAX);
     for place in 0..3 {
         stand.says(place, 0, "hello");
     }
-    let refused = |what: &What| matches!(what, What::Call { method, ok: false, .. } if method == "chat.postMessage");
-    stand.recorded("a post that fails", 3, refused);
+    for place in 0..3 {
+        let general = stand.places[place].general.clone();
+        let is_refused = move |what: &What| {
+            matches!(what, What::Call { method, args, ok: false, .. }
+            if method == "chat.postMessage" && args["channel"] == general.as_str())
+        };
+        stand.recorded("a post that fails", 1, is_refused);
+    }
     stand.all_acked();
     assert_eq!(program.stop(), Some(3), "the rest is left in the store");
     stand.simulator.clear_faults();
