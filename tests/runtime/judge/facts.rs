@@ -196,31 +196,41 @@ impl Facts {
                 }
             }
             What::SocketOpened { app } => self.lives(n, app, reading),
-            What::Call {
-                method,
-                app,
-                team,
-                args,
-                ok,
-                metadata,
-                ..
-            } => match method.as_str() {
-                "auth.test" | "apps.connections.open" | "rtm.connect" => {
+            What::Call { app, .. } => {
+                if self.called(n, what) {
                     self.lives(n, app, reading);
                 }
-                "chat.postMessage" if *ok => {
-                    self.posted(n, (app, team), args, metadata.as_ref());
-                }
-                "conversations.history" | "conversations.replies" if *ok => {
-                    self.looked(n, (app, team), args);
-                }
-                _ => {}
-            },
+            }
             What::CommandRun { .. }
             | What::EphemeralShown { .. }
             | What::FrameIgnored { .. }
             | What::Other => {}
         }
+    }
+
+    /// A call; whether it is one with which a life begins.
+    fn called(&mut self, n: u64, what: &What) -> bool {
+        let What::Call {
+            method,
+            app,
+            team,
+            args,
+            ok,
+            metadata,
+            ..
+        } = what
+        else {
+            return false;
+        };
+        match method.as_str() {
+            "auth.test" | "apps.connections.open" | "rtm.connect" => return true,
+            "chat.postMessage" if *ok => self.posted(n, (app, team), args, metadata.as_ref()),
+            "conversations.history" | "conversations.replies" if *ok => {
+                self.looked(n, (app, team), args);
+            }
+            _ => {}
+        }
+        false
     }
 
     /// A sign that only a living program gives.
