@@ -381,6 +381,20 @@ pub struct Context {
     pub thread_ts: Ts,
 }
 
+impl Context {
+    /// Where an envelope's turns stand.
+    pub fn of(envelope: &Envelope) -> Self {
+        let subject = &envelope.subject;
+        Self {
+            team: envelope.team.clone(),
+            user: subject.user.clone(),
+            channel: subject.channel.clone(),
+            ts: subject.ts.clone(),
+            thread_ts: subject.thread_ts.clone(),
+        }
+    }
+}
+
 /// What every payload of our own begins with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Internal {
