@@ -28,18 +28,21 @@
 //! | `requeue` | an effect that was given up is to be done after all | effect name | | the entry that buried it | | app, team, effect |
 //!
 //! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
-//! (and of what was given up) minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
-//! `format.rs` has the tables of `state.db`, and how older formats become the newest.
+//! (and of what was given up) minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the
+//! journal the rest. `format.rs` has the tables of `state.db`, and how older formats become the newest.
 mod exhume;
 mod folder;
 mod format;
+mod format_one;
 pub mod inspect;
 mod journal;
+mod line;
 mod marks;
 mod reader;
 mod record;
 mod space;
 mod state;
+mod sum;
 mod unfolded;
 mod writer;
 
@@ -53,7 +56,7 @@ pub use journal::{Probe, Step};
 pub use reader::{Reader, StoredState};
 pub use record::{DeadHead, Outcome, Record, RowHead, Submission};
 pub use space::{FreeBytes, Space, free_bytes};
-pub use unfolded::Unfolded;
+use unfolded::Unfolded;
 pub use writer::{Durable, Queue, Submitter};
 
 use crate::base::clock::Clock;
@@ -151,8 +154,6 @@ pub struct Store {
     pub queue: Arc<Queue>,
     /// Answers reads.
     pub reader: Reader,
-    /// The states that are not in `state.db` yet.
-    pub unfolded: Arc<Unfolded>,
     /// Whether there is room on the disk.
     pub space: Space,
     path: PathBuf,
@@ -200,7 +201,7 @@ impl Store {
         };
         let next_seq = state.watermark()? + 1;
         let unfolded = Arc::new(Unfolded::default());
-        let queue = Arc::new(Queue::new(next_seq));
+        let queue = Arc::new(Queue::new(next_seq, Arc::clone(&unfolded)));
         let space = Space::default();
         let watch = folder::Watch {
             space: space.clone(),
@@ -222,7 +223,6 @@ impl Store {
         let store = Self {
             queue,
             reader,
-            unfolded,
             space,
             path: config.path.clone(),
             threads: vec![write_thread, fold_thread, read_thread],

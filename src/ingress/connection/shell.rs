@@ -1,6 +1,7 @@
 //! The actix actor around a connection's machine.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture,
@@ -376,7 +377,7 @@ impl ConnectionShell {
             return self.count_shed();
         };
         arrivals.push(Arrival {
-            envelope,
+            envelope: Arc::new(envelope),
             ack,
             permit: Some(permit),
             is_retry,

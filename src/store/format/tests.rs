@@ -1,21 +1,20 @@
-//! Stores of older formats, made the way an older Callboard made them.
+//! Stores of older formats, made the way an older Callboard made them. `format_one` has the test of its journal.
 
 use std::path::Path;
 
 use super::*;
 use crate::store::tests::Folder;
 
-/// What an older Callboard leaves in its journal: a turn with one effect, and no time.
-const OLD_JOURNAL: &str = r#"
-    CREATE TABLE entry(seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT, key TEXT, refers INTEGER,
-        n INTEGER, body TEXT, extra TEXT);
-    CREATE TABLE mark(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hashes BLOB NOT NULL);
-    INSERT INTO entry(seq, kind, name, key, n, body, extra) VALUES (8, 'turn', 'a/Ev2/greeter',
-        'greeter/a/T1/user/U1', 1, '{"greeted":2}',
-        '{"app":"a","team":"T1","effects":[{"call":{"method":"chat.postMessage","args":{"channel":"C1"}}}]}');"#;
+/// A batch of format 2: a turn with one effect.
+const JOURNAL: &str = r#"
+    CREATE TABLE batch(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, at_ms INTEGER NOT NULL, entries TEXT NOT NULL,
+        marks BLOB NOT NULL);
+    INSERT INTO batch VALUES (8, 8, 1700000000000, '[{"turn":{"key":"greeter/a/T1/user/U1","event":"a/Ev2","app":"a",
+        "team":"T1","version":1,"state":{"greeted":2},
+        "effects":[{"call":{"method":"chat.postMessage","args":{"channel":"C1"}}}]}}]', x'');"#;
 
-/// A store of `format` with one effect in its outbox, and one in its journal.
-fn older(folder: &Path, format: usize) {
+/// A `state.db` of `format` with nothing in it.
+pub(in crate::store) fn state_of(folder: &Path, format: usize) -> Connection {
     std::fs::create_dir_all(folder).unwrap();
     let db = Connection::open(folder.join("state.db")).unwrap();
     for statements in STEPS[..format].iter().copied().flatten() {
@@ -23,6 +22,12 @@ fn older(folder: &Path, format: usize) {
     }
     db.pragma_update(None, "user_version", i64::try_from(format).unwrap())
         .unwrap();
+    db
+}
+
+/// The same with one effect in its outbox, and one in its journal.
+fn older(folder: &Path, format: usize) {
+    let db = state_of(folder, format);
     db.execute_batch(
         r#"INSERT INTO meta(name, value) VALUES ('watermark', 7);
         INSERT INTO outbox(seq, n, name, app, team, effect) VALUES (7, 0, 'a/Ev1/greeter#0', 'a', 'T1',
@@ -30,7 +35,7 @@ fn older(folder: &Path, format: usize) {
     )
     .unwrap();
     let journal = Connection::open(folder.join("journal-00000000000000000008.db")).unwrap();
-    journal.execute_batch(OLD_JOURNAL).unwrap();
+    journal.execute_batch(JOURNAL).unwrap();
 }
 
 fn format_of(folder: &Path) -> i64 {
@@ -51,7 +56,11 @@ fn a_store_of_any_older_format_is_brought_to_the_newest_with_all_it_holds() {
                 .iter()
                 .map(|effect| (effect.name.0.as_str(), effect.at_ms))
                 .collect();
-            assert_eq!(effects, [("a/Ev1/greeter#0", 0), ("a/Ev2/greeter#0", 0)]);
+            let expected = [
+                ("a/Ev1/greeter#0", 0),
+                ("a/Ev2/greeter#0", 1_700_000_000_000),
+            ];
+            assert_eq!(effects, expected, "format {format}");
             opened.store.close();
         }
         assert_eq!(
@@ -64,7 +73,7 @@ fn a_store_of_any_older_format_is_brought_to_the_newest_with_all_it_holds() {
 #[test]
 fn a_step_that_fails_leaves_the_store_as_it_was() {
     let folder = Folder::new();
-    older(folder.path(), 1);
+    older(folder.path(), 2);
     let path = folder.path().join("state.db");
     let mut db = Connection::open(&path).unwrap();
     // Somebody else has made what the step makes.
@@ -72,5 +81,5 @@ fn a_step_that_fails_leaves_the_store_as_it_was() {
         .unwrap();
     let error = bring_up(&mut db, &path).unwrap_err();
     assert!(error.to_string().contains("newest format"), "{error}");
-    assert_eq!(format_of(folder.path()), 1);
+    assert_eq!(format_of(folder.path()), 2);
 }

@@ -55,7 +55,9 @@ impl Machine {
         effects.extend(self.answer(slot, answer));
         let open = self.open.get(&slot)?;
         let record = Record::Turn {
-            envelope: Arc::clone(&open.envelope),
+            event: open.envelope.id.clone(),
+            app: open.envelope.app.clone(),
+            team: open.envelope.team.clone(),
             row: open.row.seq(),
             key: open.key.clone(),
             version,
