@@ -5,31 +5,36 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `lock` | locked by the process that has the store open |
-//! | `journal-<first seq>.db` | what happened, in order: one row of `entry` each, and the deduplication marks of each batch in `mark`. Written by the writer, removed whole once folded |
+//! | `journal-<first seq>.db` | what happened, in order: a row of `batch` for each transaction of the writer, with its entries as a JSON list and its deduplication marks. The view `entry` shows them line by line. Removed whole once folded |
 //! | `state.db` | what follows from it: `state` (one row per key), `inbox` (unfinished deliveries), `outbox` (effects not yet done), `posted` (which message an effect became), `mark`, `dead`, `meta`. Written by the folder only |
 //!
 //! One SQLite file has one write lock, so the journal and the state don't share one.
 //! (`control.sock` beside them is no file of the store: through it a running process answers operators.)
 //!
-//! An entry's `seq` is given out when it is submitted and is its place in the order of everything; `entry.kind`
-//! is one of:
+//! An entry's `seq` is given out when it is submitted and is its place in the order of everything. It is a JSON object
+//! whose only field is named by its kind:
 //!
-//! | kind | meaning | `name` | `key` | `refers` / `n` | `body` | `extra` |
-//! |---|---|---|---|---|---|---|
-//! | `row` | an unfinished delivery is ours | envelope id | its key | | Slack's JSON | app, team, kind, times, held |
-//! | `release` | a held answer's ack was let go | | | its row | | |
-//! | `turn` | a turn's commit | delivery id | its key | its row, if any / state version | new state; null if unchanged | app, team, effects |
-//! | `drop` | a delivery was given up without trace | | | its row | | |
-//! | `sent` | an effect is done | effect name | | its turn / its number | | channel and ts of what it posted |
-//! | `dead` | a delivery or effect was given up and kept | its name | key or lane | its row, or its turn / number | its JSON | error, what it was; app, team and effects where somebody is told |
-//! | `attempt` | a delivery of an earlier run is about to run again | | | its row | | |
-//! | `survived` | that attempt failed, and the process lived on | | | its row | | |
-//! | `exhume` | a dead letter leaves | | | the entry that buried it | | |
-//! | `requeue` | an effect that was given up is to be done after all | effect name | | the entry that buried it | | app, team, effect |
+//! | kind | meaning | what is in it |
+//! |---|---|---|
+//! | `row` | an unfinished delivery is ours | its `key`, what `came` (envelope, app, team, payload), whether its ack is `held` |
+//! | `release` | a held answer's ack was let go | its `row` |
+//! | `turn` | a turn's commit | `key`, `event`, app, team, its `row` if it had one, the new `state` and its `version`, `effects` |
+//! | `drop` | a delivery was given up without trace | its `row` |
+//! | `sent` | an effect is done | its `turn` and number `n`, its `name`, the channel and ts of what it `posted` |
+//! | `dead` | a delivery was given up and kept | `key`, its `row`, the `error`, what `came`, `effects` where somebody is told |
+//! | `dead_effect` | an effect was given up and kept | its `turn`, `n`, `name`, `lane`, the `error`, the `effect` |
+//! | `attempt` | a delivery of an earlier run is about to run again | its `row` |
+//! | `survived` | that attempt failed, and the process lived on | its `row` |
+//! | `exhume` | a dead letter leaves | the entry that buried it: `dead` |
+//! | `requeue` | an effect that was given up is to be done after all | `dead`, `name`, app, team, the `effect` |
+//!
+//! What is durable is summed up in memory and folded into `state.db` by size and time; a process reads its journal only
+//! when it starts. `PRAGMA user_version` of `state.db` is the format. A newer one is refused; an older one is brought up at
+//! its first start: `format.rs` has the tables of `state.db` and the steps from each format to the next.
 //!
 //! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
 //! (and of what was given up) minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the
-//! journal the rest. `format.rs` has the tables of `state.db`, and how older formats become the newest.
+//! journal the rest.
 mod exhume;
 mod folder;
 mod format;

@@ -95,8 +95,9 @@ struct Options {
     generate: bool,
 }
 
+/// As in the program.
 #[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
     let options = Options::parse();

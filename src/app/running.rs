@@ -185,7 +185,7 @@ pub(super) fn start(
     }
     let stage = Stage {
         lines: lines.clone(),
-        base_url: config.slack.base_url.clone(),
+        api: Api::url(&config.slack.base_url, config.network.clone()),
         shards: config.runtime.shards.get(),
         router: Arc::clone(&router),
         installs: installs.clone(),
@@ -242,7 +242,7 @@ fn lines(config: &Config) -> Vec<Line> {
 /// What the actors are made from.
 struct Stage {
     lines: Vec<Line>,
-    base_url: String,
+    api: Api,
     shards: usize,
     router: Arc<Router>,
     installs: Installs,
@@ -280,7 +280,7 @@ impl Stage {
 
     fn cast(&self, arbiters: &Arbiters, store: &Store, recovered: Recovered) -> Cast {
         let outbox_parts = egress::Parts {
-            api: Api::Url(self.base_url.clone()),
+            api: self.api.clone(),
             installs: self.installs.clone(),
             queue: Arc::clone(&store.queue),
             reader: store.reader.clone(),
@@ -300,7 +300,7 @@ impl Stage {
                     reader: store.reader.clone(),
                     space: store.space.clone(),
                     outbox: entrance.clone(),
-                    api: Api::Url(self.base_url.clone()),
+                    api: self.api.clone(),
                     clock: self.clock,
                 };
                 let inbox =
@@ -319,7 +319,7 @@ impl Stage {
                 installs: self.installs.clone(),
                 shards: entrances.clone(),
                 standings: self.standings.clone(),
-                api: Api::Url(self.base_url.clone()),
+                api: self.api.clone(),
                 clock,
             }));
         }

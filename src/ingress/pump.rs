@@ -2,17 +2,16 @@
 
 use std::collections::VecDeque;
 
-use crate::web::dial::{CloseCode, CloseReason, Frame, Item, Message, ProtocolError};
-use bytes::{Bytes, BytesMut};
+use crate::web::dial::{CloseCode, CloseReason, Fault, Frame, Message};
+use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::base::clock::{Clock, Instant};
-use crate::base::limits::{
-    CLOSE_WITHIN, FRAME_BYTES_MAX, PING_EVERY, SILENCE_MAX, SOCKET_BATCH_MAX,
-};
+use crate::base::limits::{SILENCE_MAX, SOCKET_BATCH_MAX};
+use crate::base::secret::redacted;
 use crate::flow::ack::Released;
 use crate::flow::gate::{Gate, Permit};
 use crate::web::dial::Socket;
@@ -58,19 +57,19 @@ impl<T: Fn(News)> Pump<T> {
     async fn pump(&mut self) -> End {
         // Two batches may be on their way: one that is read from, one that waits.
         let gate = Gate::new(2);
-        let mut parts = BytesMut::new();
         let mut batch: Vec<Bytes> = Vec::new();
         let mut heard = self.clock.now();
         let mut pinged = heard;
+        let (ping_every, silence_max) = (self.socket.ping_every(), self.socket.silence_max());
         loop {
-            let wake = (heard.max(pinged) + PING_EVERY).min(heard + SILENCE_MAX);
+            let wake = (heard.max(pinged) + ping_every).min(heard + silence_max);
             let step = tokio::select! {
                 biased;
                 Some(released) = self.acks.recv() => self.ack(released).await,
-                _ = self.closing.recv() => return self.close("we closed it").await,
+                _ = self.closing.recv() => return self.close(CloseCode::Normal, "we closed it").await,
                 frame = self.socket.next() => {
                     heard = self.clock.now();
-                    self.take(frame, &mut parts, &mut batch).await
+                    self.take(frame, &mut batch).await
                 }
                 () = tokio::time::sleep_until(wake) => {
                     pinged = self.clock.now();
@@ -78,7 +77,7 @@ impl<T: Fn(News)> Pump<T> {
                 }
             };
             let step = match step {
-                Ok(()) => self.take_ready(&mut parts, &mut batch).await,
+                Ok(()) => self.take_ready(&mut batch).await,
                 Err(end) => Err(end),
             };
             self.hand_over(&mut batch, &gate).await;
@@ -89,16 +88,12 @@ impl<T: Fn(News)> Pump<T> {
     }
 
     /// Takes what has arrived already, so that many frames make one message.
-    async fn take_ready(
-        &mut self,
-        parts: &mut BytesMut,
-        batch: &mut Vec<Bytes>,
-    ) -> Result<(), End> {
+    async fn take_ready(&mut self, batch: &mut Vec<Bytes>) -> Result<(), End> {
         while !batch.is_empty() && batch.len() < SOCKET_BATCH_MAX {
             let Some(frame) = self.socket.next().now_or_never() else {
                 return Ok(());
             };
-            self.take(frame, parts, batch).await?;
+            self.take(frame, batch).await?;
         }
         Ok(())
     }
@@ -113,28 +108,24 @@ impl<T: Fn(News)> Pump<T> {
 
     async fn take(
         &mut self,
-        frame: Option<Result<Frame, ProtocolError>>,
-        parts: &mut BytesMut,
+        frame: Option<Result<Frame, Fault>>,
         batch: &mut Vec<Bytes>,
     ) -> Result<(), End> {
         match frame {
             Some(Ok(Frame::Text(text))) => batch.push(text),
-            Some(Ok(Frame::Continuation(item))) => return assemble(item, parts, batch),
             Some(Ok(Frame::Ping(payload))) => return self.send(Message::Pong(payload)).await,
             // Any frame is a sign of life; nothing else is in these.
             Some(Ok(Frame::Pong(_) | Frame::Binary(_))) => {}
             Some(Ok(Frame::Close(reason))) => {
-                let why = reason
-                    .as_ref()
-                    .map_or("without a code".to_owned(), |reason| {
-                        format!("code {}", u16::from(reason.code))
-                    });
+                let why = told(reason.as_ref());
                 self.send(Message::Close(reason)).await.ok();
                 return Err(End(format!("Slack closed it, {why}")));
             }
-            Some(Err(error)) => {
-                self.close("a bad frame").await;
-                return Err(End(format!("a bad frame: {error}")));
+            Some(Err(fault)) => {
+                if let Some(code) = fault.close_code() {
+                    self.close(code, "").await;
+                }
+                return Err(End(fault.to_string()));
             }
             None => return Err(End("the connection was cut".to_owned())),
         }
@@ -163,7 +154,7 @@ impl<T: Fn(News)> Pump<T> {
 
     async fn ping(&mut self, heard: Instant) -> Result<(), End> {
         let silent = self.clock.now().saturating_duration_since(heard);
-        if silent >= SILENCE_MAX {
+        if silent >= self.socket.silence_max() {
             return Err(End(format!("silent for {} s", silent.as_secs())));
         }
         self.send(Message::Ping(Bytes::from_static(b"callboard")))
@@ -184,9 +175,10 @@ impl<T: Fn(News)> Pump<T> {
     }
 
     /// Says goodbye, and waits for the answer only so long: Slack leaves TCP open after it.
-    async fn close(&mut self, why: &str) -> End {
+    async fn close(&mut self, code: CloseCode, why: &str) -> End {
+        let within = self.socket.close_within();
         let shake = async {
-            let reason = CloseReason::from(CloseCode::Normal);
+            let reason = CloseReason::from(code);
             self.send(Message::Close(Some(reason))).await.ok();
             while let Some(Ok(frame)) = self.socket.next().await {
                 if matches!(frame, Frame::Close(_)) {
@@ -195,37 +187,33 @@ impl<T: Fn(News)> Pump<T> {
             }
         };
         // Either way it is dropped now.
-        tokio::time::timeout(CLOSE_WITHIN, shake).await.ok();
+        tokio::time::timeout(within, shake).await.ok();
         End(why.to_owned())
     }
 }
 
 /// A peer that reads nothing must not hold the pump up for ever.
-async fn written(write: impl Future<Output = Result<(), ProtocolError>>) -> Result<(), End> {
+async fn written(write: impl Future<Output = Result<(), Fault>>) -> Result<(), End> {
     match tokio::time::timeout(SILENCE_MAX, write).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(End(format!("it can't be written: {error}"))),
+        // The socket is as good as before, and Slack delivers again what was not acked.
+        Ok(Err(fault @ (Fault::SentTooLong { .. } | Fault::SentInPieces))) => {
+            tracing::error!(%fault, "a frame is left out");
+            Ok(())
+        }
+        Ok(Err(fault)) => Err(End(format!("it can't be written: {fault}"))),
         Err(_) => Err(End("it takes no more bytes".to_owned())),
     }
 }
 
-/// Puts fragments together, up to the bound of a whole frame.
-fn assemble(item: Item, parts: &mut BytesMut, batch: &mut Vec<Bytes>) -> Result<(), End> {
-    let (bytes, is_last) = match item {
-        Item::FirstText(bytes) => {
-            parts.clear();
-            (bytes, false)
-        }
-        Item::Continue(bytes) => (bytes, false),
-        Item::Last(bytes) => (bytes, true),
-        Item::FirstBinary(_) => return Err(End("a binary frame in fragments".to_owned())),
+/// A close frame in words.
+fn told(reason: Option<&CloseReason>) -> String {
+    let Some(reason) = reason else {
+        return "without a code".to_owned();
     };
-    if parts.len() + bytes.len() > FRAME_BYTES_MAX {
-        return Err(End(format!("a frame of more than {FRAME_BYTES_MAX} bytes")));
+    let code = u16::from(reason.code);
+    match &reason.description {
+        Some(description) => format!("code {code} ({:?})", redacted(description)),
+        None => format!("code {code}"),
     }
-    parts.extend_from_slice(&bytes);
-    if is_last {
-        batch.push(parts.split().freeze());
-    }
-    Ok(())
 }

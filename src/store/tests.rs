@@ -241,7 +241,7 @@ fn rule_15_what_is_not_folded_yet_is_read_from_memory() {
     assert_eq!(found[0].1.id, "a/Ev2");
     let posted = block_on(opened.store.reader.posted(EffectName("a/Ev/h#0".into())));
     assert_eq!(posted.unwrap().unwrap().as_str(), "1.5");
-    assert_eq!(opened.store.inspector().catch_up(), true);
+    assert!(opened.store.inspector().catch_up());
     let state = on_disk.state(&Key::from_stored("k")).unwrap();
     assert_eq!(
         state,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use callboard::app::{Callboard, Ended, Running, StartError};
 use callboard::base::clock::Clock;
+use callboard::base::network::Network;
 use callboard::base::secret::Secret;
 use callboard::config::{App, Config, Runtime, Slack, Store, Transport};
 use callboard::ingress::Standing;
@@ -106,6 +107,7 @@ fn built(mut options: Options, classic_in: &[usize]) -> Stand {
         slack: Slack {
             base_url: simulator.api_url(),
         },
+        network: Network::default(),
         store: Store {
             path: folder.path().join("store"),
         },

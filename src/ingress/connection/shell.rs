@@ -15,7 +15,7 @@ use super::machine::{Generation, Input, Machine, Output};
 use crate::actor::alarm::Alarm;
 use crate::actor::port::WayBack;
 use crate::base::clock::Clock;
-use crate::base::limits::SOCKET_OPEN_MAX;
+use crate::base::limits::{RTM_SENT_BYTES_MAX, SOCKET_MODE_SENT_BYTES_MAX, SOCKET_OPEN_MAX};
 use crate::base::rng::Rng;
 use crate::dispatch::inbox::Entrance;
 use crate::flow::ack::{Ack, Released};
@@ -180,7 +180,11 @@ impl ConnectionShell {
             return;
         };
         let web = self.web.clone();
-        let opened = async move { web.open(url.expose()).await };
+        let sent_bytes_max = match self.parts.line.transport {
+            Transport::SocketMode { .. } => SOCKET_MODE_SENT_BYTES_MAX,
+            Transport::Rtm { .. } => RTM_SENT_BYTES_MAX,
+        };
+        let opened = async move { web.open(url.expose(), sent_bytes_max).await };
         context.spawn(
             opened
                 .into_actor(self)
@@ -222,7 +226,7 @@ impl ConnectionShell {
         let mut arrivals: Vec<Vec<Arrival>> =
             self.parts.shards.iter().map(|_| Vec::new()).collect();
         for frame in frames {
-            // Checked once here: nothing behind looks at every byte.
+            // The socket closes for what is not UTF-8, so this only gives the bytes their type back.
             let Ok(text) = std::str::from_utf8(&frame) else {
                 tracing::warn!(connection = %self.parts.line.name, "a frame that is not UTF-8; it is left alone");
                 continue;
