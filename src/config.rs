@@ -66,7 +66,8 @@ pub struct Slack {
 /// Where the durable memory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
-    /// A directory, relative to the working directory unless absolute. It need not exist yet.
+    /// A directory, relative to the working directory unless absolute. It need not exist yet. `:memory:` is none: see
+    /// [`IN_MEMORY`](crate::store::IN_MEMORY).
     pub path: PathBuf,
 }
 

@@ -152,6 +152,10 @@ pub struct Recovered {
     pub marks: Vec<Mark>,
 }
 
+/// The path of a store without files: its states and backlog are gone with the process, its acks promise nothing, and
+/// dead letters are only logged. For tests, trials, and bots whose events may be lost.
+pub const IN_MEMORY: &str = ":memory:";
+
 /// The parts of an open store.
 #[derive(Debug)]
 pub struct Store {
@@ -163,6 +167,12 @@ pub struct Store {
     pub space: Space,
     path: PathBuf,
     threads: Vec<std::thread::JoinHandle<()>>,
+    /// What a store in memory does not have.
+    disk: Option<Disk>,
+}
+
+#[derive(Debug)]
+struct Disk {
     folding: folder::Handle,
     _lock: File,
 }
@@ -196,6 +206,9 @@ impl Store {
     /// # Errors
     /// When the folder can't be used, another process has it, or a file can't be read.
     pub fn open(config: &Config, clock: Clock) -> Result<(Self, Recovered), Error> {
+        if config.path == Path::new(IN_MEMORY) {
+            return Ok((Self::in_memory()?, Recovered::default()));
+        }
         let lock = take_lock(&config.path)?;
         let mut state = state::State::open(&config.path)?;
         folder::fold_all(&config.path, &mut state, clock.unix_ms())?;
@@ -224,17 +237,32 @@ impl Store {
                 on_failure: Arc::clone(&config.on_failure),
             },
         )?;
-        let (reader, read_thread) = reader::start(&config.path, Arc::clone(&unfolded))?;
+        let (reader, read_thread) = reader::start(Some(&config.path), unfolded)?;
         let store = Self {
             queue,
             reader,
             space,
             path: config.path.clone(),
             threads: vec![write_thread, fold_thread, read_thread],
-            folding,
-            _lock: lock,
+            disk: Some(Disk {
+                folding,
+                _lock: lock,
+            }),
         };
         Ok((store, recovered))
+    }
+
+    fn in_memory() -> Result<Self, Error> {
+        let unfolded = Arc::new(Unfolded::default());
+        let (reader, thread) = reader::start(None, Arc::clone(&unfolded))?;
+        Ok(Self {
+            queue: Arc::new(Queue::in_memory(unfolded)),
+            reader,
+            space: Space::default(),
+            path: PathBuf::from(IN_MEMORY),
+            threads: vec![thread],
+            disk: None,
+        })
     }
 
     /// The store's folder.
@@ -242,9 +270,10 @@ impl Store {
         &self.path
     }
 
-    /// Looks into it.
-    pub fn inspector(&self) -> Inspector {
-        Inspector::new(&self.path, self.folding.clone())
+    /// Looks into it, where there are files to look into.
+    pub fn inspector(&self) -> Option<Inspector> {
+        let disk = self.disk.as_ref()?;
+        Some(Inspector::new(&self.path, disk.folding.clone()))
     }
 
     /// Whether there is a store in the folder at all.
@@ -257,7 +286,7 @@ impl Store {
         let Self {
             queue,
             reader,
-            folding,
+            disk,
             threads,
             ..
         } = self;
@@ -265,8 +294,8 @@ impl Store {
         reader.close();
         for (n, thread) in threads.into_iter().enumerate() {
             // The writer is first: only when it is done is there nothing more to fold.
-            if n == 1 {
-                folding.close();
+            if let (1, Some(disk)) = (n, &disk) {
+                disk.folding.close();
             }
             if thread.join().is_err() {
                 tracing::error!("a thread of the store panicked");

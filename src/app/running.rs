@@ -170,11 +170,14 @@ pub(super) fn start(
         on_failure: Arc::new(end_for_store),
     };
     let (store, recovered) = Store::open(&store_config, clock)?;
-    let control = Control::bind(&config.store.path)
-        .inspect_err(
-            |error| tracing::warn!(%error, "nobody can look into the store while it is in use"),
-        )
-        .ok();
+    let control = store.inspector().and_then(|_| {
+        let bound = Control::bind(&config.store.path);
+        bound
+            .inspect_err(
+                |error| tracing::warn!(%error, "nobody can look into the store while it is in use"),
+            )
+            .ok()
+    });
     let standings = Standings::default();
     let installs = Installs::default();
     let (stop, stopped) = oneshot::channel();
@@ -272,9 +275,9 @@ impl Stage {
 
     /// Answers operators, where there is a socket for them.
     async fn answer(&self, cast: &Cast, store: &Store) -> Infallible {
-        match &self.control {
-            Some(control) => control.serve(store.inspector(), cast.shards.clone()).await,
-            None => std::future::pending().await,
+        match (&self.control, store.inspector()) {
+            (Some(control), Some(inspector)) => control.serve(inspector, cast.shards.clone()).await,
+            (None, _) | (_, None) => std::future::pending().await,
         }
     }
 

@@ -80,6 +80,13 @@ pub(crate) fn stand_with(options: Options) -> Stand {
     built(options, &[2])
 }
 
+/// Nothing is kept on disk.
+pub(crate) fn forgetful() -> Stand {
+    let mut stand = stand();
+    stand.config.store.path = callboard::store::IN_MEMORY.into();
+    stand
+}
+
 fn built(mut options: Options, classic_in: &[usize]) -> Stand {
     let log = watch();
     close_gate();

@@ -58,6 +58,17 @@ impl Machine {
         self.next_seq
     }
 
+    /// Numbers the submissions, and nothing else: they are a batch of their own.
+    pub(super) fn pass(&mut self, submissions: Vec<Submission>) -> Batch {
+        let (first, count) = (self.next_seq, submissions.len());
+        self.next_seq += u64::try_from(count).unwrap_or(0);
+        Batch {
+            first,
+            count,
+            submissions: vec![submissions],
+        }
+    }
+
     /// Nothing more will be submitted.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
