@@ -57,7 +57,7 @@ const RULES: Rules = Rules {
     are_kills_declared: true,
     // The invariants know when the process was there to ack in time.
     are_late_acks_declared: true,
-    found_within: Some(100),
+    are_answers_lost: true,
     retried: Some("ails "),
     given_up: &[
         (Bot::Greeter, "dies"),

@@ -68,6 +68,8 @@ pub(crate) struct Pending {
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     pub(crate) seq: u64,
+    /// When it became durable; 0 before that.
+    pub(crate) at_ms: u64,
     pub(crate) kind: &'static str,
     /// The envelope's id, of turns the delivery's, of effects theirs.
     pub(crate) name: String,
@@ -87,6 +89,7 @@ impl Line {
         use line::Line as Of;
         let written = Self {
             seq,
+            at_ms: 0,
             kind: "",
             name: String::new(),
             key: String::new(),
@@ -126,6 +129,7 @@ impl Line {
                 row,
                 error,
                 came,
+                ..
             } => Self {
                 kind: "dead",
                 name: came.event.to_string(),
@@ -157,8 +161,8 @@ impl Line {
     }
 
     fn add_to(&self, sum: &mut Sum) {
-        sum.add(self.seq, serde_json::from_str(&self.json).unwrap())
-            .unwrap();
+        let line = serde_json::from_str(&self.json).unwrap();
+        sum.add(self.seq, line, self.at_ms).unwrap();
     }
 }
 
@@ -282,7 +286,10 @@ impl Disk {
                 "release" => self.released.extend(line.refers),
                 _ => {}
             }
-            self.journal.push(line);
+            self.journal.push(Line {
+                at_ms: now_ms,
+                ..line
+            });
         }
         let marks = pending.marks();
         if !marks.is_empty() {

@@ -87,16 +87,23 @@ pub(crate) struct Post {
     pub(crate) lane: (String, String, String),
 }
 
+/// A question for the posts of a channel or thread, from the newest (in a thread: the oldest) on.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) n: u64,
+    pub(crate) lane: (String, String, String),
+    pub(crate) thread_ts: Option<String>,
+}
+
 /// The record, understood.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) greetings: Vec<Greeting>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) posts: Vec<Post>,
+    pub(crate) looks: Vec<Look>,
     /// By app: the entries with which a new life of the program began, after one was lost.
     pub(crate) rebirths: BTreeMap<String, Vec<u64>>,
-    /// By workspace and channel: the entries with which messages appeared there, outside of threads.
-    said: HashMap<(String, String), Vec<u64>>,
     by_event: HashMap<String, usize>,
     by_place: HashMap<(String, Place), usize>,
     by_envelope: HashMap<String, usize>,
@@ -133,17 +140,6 @@ impl Facts {
         facts
     }
 
-    /// How many messages appeared in a lane's channel between two entries.
-    pub(super) fn said_between(
-        &self,
-        (_, team, channel): &(String, String, String),
-        (first, second): (u64, u64),
-    ) -> usize {
-        let said = self.said.get(&(team.clone(), channel.clone()));
-        let between = said.into_iter().flatten();
-        between.filter(|n| first < **n && **n < second).count()
-    }
-
     /// The answers in the order of their calls, each effect once.
     pub(crate) fn first_answers(&self) -> impl Iterator<Item = &Answer> {
         let mut seen = HashSet::new();
@@ -154,7 +150,7 @@ impl Facts {
 
     fn take(&mut self, n: u64, what: &What, reading: &mut Reading) {
         match what {
-            What::Posted { .. } => self.appeared(n, what, reading),
+            What::Posted { .. } => Self::appeared(what, reading),
             What::EnvelopeSent {
                 socket,
                 envelope_id,
@@ -182,23 +178,11 @@ impl Facts {
                 }
             }
             What::SocketOpened { app } => self.lives(n, app, reading),
-            What::Call {
-                method,
-                app,
-                team,
-                args,
-                ok,
-                metadata,
-                ..
-            } => match method.as_str() {
-                "auth.test" | "apps.connections.open" | "rtm.connect" => {
+            What::Call { app, .. } => {
+                if self.called(n, what) {
                     self.lives(n, app, reading);
                 }
-                "chat.postMessage" if *ok => {
-                    self.posted(n, (app, team), args, metadata.as_ref());
-                }
-                _ => {}
-            },
+            }
             What::CommandRun { .. }
             | What::EphemeralShown { .. }
             | What::FrameIgnored { .. }
@@ -207,7 +191,7 @@ impl Facts {
     }
 
     /// A message appeared in a channel.
-    fn appeared(&mut self, n: u64, what: &What, reading: &mut Reading) {
+    fn appeared(what: &What, reading: &mut Reading) {
         let What::Posted {
             team,
             channel,
@@ -220,10 +204,6 @@ impl Facts {
         else {
             return;
         };
-        if thread_ts.is_none() {
-            let place = (team.clone(), channel.clone());
-            self.said.entry(place).or_default().push(n);
-        }
         if via == "person" && Bot::ALL.iter().any(|bot| bot.is_asked_by(text)) {
             let place = (team.clone(), channel.clone(), ts.clone());
             let written = Written {
@@ -233,6 +213,31 @@ impl Facts {
             };
             reading.people.insert(place, written);
         }
+    }
+
+    /// A call; whether it is one with which a life begins.
+    fn called(&mut self, n: u64, what: &What) -> bool {
+        let What::Call {
+            method,
+            app,
+            team,
+            args,
+            ok,
+            metadata,
+            ..
+        } = what
+        else {
+            return false;
+        };
+        match method.as_str() {
+            "auth.test" | "apps.connections.open" | "rtm.connect" => return true,
+            "chat.postMessage" if *ok => self.posted(n, (app, team), args, metadata.as_ref()),
+            "conversations.history" | "conversations.replies" if *ok => {
+                self.looked(n, (app, team), args);
+            }
+            _ => {}
+        }
+        false
     }
 
     /// A sign that only a living program gives.
@@ -301,6 +306,19 @@ impl Facts {
         if let Some(greeting) = self.greetings.get_mut(at) {
             greeting.sent.push((n, socket));
             greeting.is_delivered |= !reading.broken.contains(&socket);
+        }
+    }
+
+    /// The first page of a look; the others go on from where it began.
+    fn looked(&mut self, n: u64, (app, team): (&str, &str), args: &Map<String, Value>) {
+        let argument = |name: &str| args.get(name).and_then(Value::as_str);
+        if argument("cursor").is_none() {
+            let channel = argument("channel").unwrap_or_default();
+            self.looks.push(Look {
+                n,
+                lane: (app.to_owned(), team.to_owned(), channel.to_owned()),
+                thread_ts: argument("ts").map(str::to_owned),
+            });
         }
     }
 

@@ -57,6 +57,20 @@ impl Forger {
         )
     }
 
+    /// The program looks for posts in a channel, or in a thread of it.
+    pub(super) fn looks(&mut self, channel: &str, thread_ts: Option<&str>) -> &mut Self {
+        match thread_ts {
+            None => {
+                let args = json!({"channel": channel});
+                self.call("conversations.history", &args, &Value::Null)
+            }
+            Some(ts) => {
+                let args = json!({"channel": channel, "ts": ts});
+                self.call("conversations.replies", &args, &Value::Null)
+            }
+        }
+    }
+
     /// A person says hello, and nothing else happens yet.
     pub(super) fn says(&mut self, user: &'static str, channel: &'static str) -> Said {
         self.says_in(user, channel, None)

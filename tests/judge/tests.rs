@@ -185,15 +185,25 @@ fn p4_a_post_made_twice_is_caught() {
 }
 
 #[test]
-fn p4_a_post_made_twice_around_a_kill_is_counted_if_kills_are_declared() {
-    let mut forger = Forger::new();
-    let said = forger.round("U1", "C1", 1);
-    forger.kill(1).life(2);
-    forger.answers(&said, 1);
-    let verdict = judge(&forger.record(), &KILLED);
-    verdict.assert_kept();
-    assert_eq!(verdict.doubled_by_kills, 1);
-    caught(&forger, Promise::HandledOnce, "none was declared");
+fn p4_a_post_made_twice_around_a_kill_is_caught_and_whether_it_was_looked_for_is_told() {
+    let twice = |looks_in: &[&str]| {
+        let mut forger = Forger::new();
+        let said = forger.round("U1", "C1", 1);
+        // By the process that dies, of no matter.
+        forger.looks("C1", None);
+        forger.kill(1).life(2);
+        for channel in looks_in {
+            forger.looks(channel, None);
+        }
+        forger.answers(&said, 1);
+        forger
+    };
+    let words = "was looked for and not found";
+    caught_under(&KILLED, &twice(&["C1"]), Promise::HandledOnce, words);
+    let words = "was not looked for";
+    for elsewhere in [&[][..], &["C2"]] {
+        caught_under(&KILLED, &twice(elsewhere), Promise::HandledOnce, words);
+    }
 }
 
 #[test]
@@ -204,27 +214,6 @@ fn p4_a_post_made_twice_although_its_lane_went_on_is_caught() {
     forger.kill(1).life(2);
     forger.answers(&said, 1);
     caught_under(&KILLED, &forger, Promise::HandledOnce, "had gone on");
-}
-
-#[test]
-fn p4_a_post_made_twice_is_excused_only_if_it_is_buried_where_posts_are_looked_for() {
-    let rules = Rules {
-        found_within: Some(2),
-        ..KILLED
-    };
-    let mut forger = Forger::new();
-    let said = forger.round("U1", "C1", 1);
-    forger.says("U2", "C1");
-    forger.says("U2", "C2");
-    let mut found = Forger::clone(&forger);
-    found.kill(1).life(2).answers(&said, 1);
-    let words = "could have been found";
-    caught_under(&rules, &found, Promise::HandledOnce, words);
-    forger.says("U2", "C1");
-    forger.answers(&said, 1);
-    let verdict = judge(&forger.record(), &rules);
-    verdict.assert_kept();
-    assert_eq!(verdict.doubled_by_kills, 1);
 }
 
 #[test]

@@ -167,6 +167,7 @@ impl Journal {
 #[cfg(test)]
 fn found_in(entries: &[(u64, &'static str, &str, Option<u64>, u64)]) -> String {
     let line = |&(seq, kind, name, refers, n): &(u64, &'static str, &str, Option<u64>, u64)| Line {
+        at_ms: 0,
         seq,
         kind,
         name: name.to_owned(),

@@ -160,8 +160,11 @@ impl Machine {
         } = committed;
         let outcome = if self.router.targets(&arrival.envelope).is_empty() {
             self.counted.dead += 1;
+            let error = "no handler has a route for it";
+            tracing::warn!(effect = %name.0, name = %arrival.envelope.subject.name, what = arrival.envelope.kind.word(), error,
+                "what was sent to a key is kept as a dead letter: see `callboard inspect dead`, and `callboard retry` it once a handler takes it, or `callboard drop` it");
             EffectOutcome::Dead {
-                error: "no handler has a route for it".to_owned(),
+                error: error.to_owned(),
                 app,
                 team,
                 lane: arrival.envelope.subject.name.to_string(),

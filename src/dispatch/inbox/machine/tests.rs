@@ -244,6 +244,20 @@ fn rule_4_an_answer_that_is_submitted_at_the_deadline_still_rides_in_the_ack() {
 }
 
 #[test]
+fn rule_4_a_command_given_up_after_its_ack_left_is_told_so_by_the_response_url() {
+    let mut shard = Shard::warm();
+    shard.command("c1");
+    shard.durable();
+    shard.wait(Duration::from_millis(2500));
+    assert_eq!(shard.durable(), ["ack c1"]);
+    assert_eq!(
+        shard.end("c1/greeter", TurnResult::GiveUp("no".into())),
+        ["dead row Some(3) no effects 1"]
+    );
+    assert_eq!(shard.durable(), ["perform 1"]);
+}
+
+#[test]
 fn a_command_nobody_answers_is_told_so_and_its_failure_too() {
     let mut shard = Shard::warm();
     let payload =
@@ -256,7 +270,7 @@ fn a_command_nobody_answers_is_told_so_and_its_failure_too() {
 }
 
 #[test]
-fn a_full_mailbox_waits_on_disk_in_order_and_is_read_back_when_half_is_done() {
+fn rule_6_a_full_mailbox_waits_on_disk_in_order_and_is_read_back_when_half_is_done() {
     let mut shard = Shard::warm();
     for n in 0..KEY_MAILBOX_MAX {
         shard.message(&format!("Ev1{n:03}"), "U1", "hi");
@@ -293,7 +307,7 @@ fn a_full_mailbox_waits_on_disk_in_order_and_is_read_back_when_half_is_done() {
 }
 
 #[test]
-fn recovered_rows_run_again_in_order_before_what_comes_and_held_ones_are_dropped() {
+fn rule_6_recovered_rows_run_again_in_order_before_what_comes_and_held_ones_are_dropped() {
     let mut shard = Shard::new();
     let row = |seq, is_held| {
         RecoveredRow {
@@ -327,7 +341,40 @@ fn recovered_rows_run_again_in_order_before_what_comes_and_held_ones_are_dropped
 }
 
 #[test]
-fn a_stored_delivery_whose_handler_is_gone_is_a_dead_letter() {
+fn rule_4_at_recovery_held_commands_are_dropped_and_released_ones_run_and_answer_late() {
+    let mut shard = Shard::new();
+    let row = |seq, is_held| {
+        RecoveredRow {
+        seq,
+        key: Key::from_stored("greeter/a/T1/user/U1"),
+        head: serde_json::from_value(json!({
+            "id": format!("a/c{seq}"), "app": "a", "team": "T1", "kind": "command", "received_ms": 0}))
+        .unwrap(),
+        is_held,
+        is_released: !is_held,
+        attempts: 0,
+    }
+    };
+    shard.next_seq = 10;
+    assert_eq!(
+        shard.step(Input::Recovered(vec![row(3, true), row(4, false)])),
+        ["Drop { row: 3 }", "read greeter/a/T1/user/U1 [4]"]
+    );
+    assert_eq!(shard.machine.counted.dropped, 1);
+    let payload = json!({"command": "/greeted", "team_id": "T1", "channel_id": "C1", "user_id": "U1",
+        "response_url": "http://hooks/1"});
+    let envelope = shard.arrival(Kind::Command, "c4", &payload).envelope;
+    let key = Key::from_stored("greeter/a/T1/user/U1");
+    shard.step(Input::RowsRead(key, vec![4], vec![(4, envelope)]));
+    assert_eq!(
+        shard.commit_with("c4/greeter", Some("after all")),
+        ["turn a/c4/greeter row Some(4) effects 1"]
+    );
+    assert_eq!(shard.durable(), ["perform 1"]);
+}
+
+#[test]
+fn rule_1_a_stored_delivery_whose_handler_is_gone_is_a_dead_letter() {
     let mut shard = Shard::new();
     let key = Key::from_stored("gone/a/T1/user/U1");
     let row = RecoveredRow {
@@ -378,7 +425,7 @@ fn own_posts_and_unwanted_events_are_acked_and_leave_nothing_behind() {
 }
 
 #[test]
-fn after_the_stop_what_slack_repeats_is_shed_and_the_rest_comes_to_its_end() {
+fn rule_16_after_the_stop_what_slack_repeats_is_shed_and_the_rest_comes_to_its_end() {
     let mut shard = Shard::warm();
     shard.message("Ev1", "U1", "hi");
     shard.step(Input::Stop);
