@@ -144,25 +144,35 @@ impl Line {
                 error: error.to_string(),
                 ..written
             },
-            Of::Sent { name, turn, .. } => Self {
+            Of::Sent { name, turn: of, .. } | Of::Requeue { name, dead: of, .. } => Self {
                 name: name.to_string(),
-                ..referring("sent", turn)
+                ..referring(plain_kind(line), of)
             },
-            Of::Requeue { name, dead, .. } => Self {
-                name: name.to_string(),
-                ..referring("requeue", dead)
-            },
-            Of::Release { row } => referring("release", row),
-            Of::Attempt { row } => referring("attempt", row),
-            Of::Survived { row } => referring("survived", row),
-            Of::Drop { row } => referring("drop", row),
-            Of::Exhume { dead } => referring("exhume", dead),
+            Of::Release { row: of }
+            | Of::Attempt { row: of }
+            | Of::Survived { row: of }
+            | Of::Drop { row: of }
+            | Of::Exhume { dead: of } => referring(plain_kind(line), of),
         }
     }
 
     fn add_to(&self, sum: &mut Sum) {
         let line = serde_json::from_str(&self.json).unwrap();
         sum.add(self.seq, line, self.at_ms).unwrap();
+    }
+}
+
+/// The kind of a line that only refers to another.
+fn plain_kind(line: &line::Line<'_>) -> &'static str {
+    use line::Line as Of;
+    match line {
+        Of::Sent { .. } => "sent",
+        Of::Requeue { .. } => "requeue",
+        Of::Release { .. } => "release",
+        Of::Attempt { .. } => "attempt",
+        Of::Survived { .. } => "survived",
+        Of::Drop { .. } => "drop",
+        _ => "exhume",
     }
 }
 
