@@ -1,6 +1,7 @@
 //! The pump: owns one socket, so that pings are answered whatever waits behind it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::web::dial::{CloseCode, CloseReason, Frame, Item, Message, ProtocolError};
 use bytes::{Bytes, BytesMut};
@@ -9,19 +10,20 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use crate::base::clock::{Clock, Instant};
-use crate::base::limits::{
-    CLOSE_WITHIN, FRAME_BYTES_MAX, PING_EVERY, SILENCE_MAX, SOCKET_BATCH_MAX,
-};
+use crate::base::clock::Clock;
+use crate::base::limits::{FRAME_BYTES_MAX, SOCKET_BATCH_MAX, SOCKET_KEPT_BYTES_MAX, SocketTimes};
 use crate::flow::ack::Released;
 use crate::flow::gate::{Gate, Permit};
+use crate::ingress::liveness::{Liveness, Verdict};
+use crate::ingress::standing::Counters;
 use crate::web::dial::Socket;
 
 /// What a pump tells its connection.
 #[derive(Debug)]
 pub(super) enum News {
-    /// Complete text frames, in order, with the place they take until they are dealt with.
-    Frames(Vec<Bytes>, Permit),
+    /// Complete text frames, in order, with the place they take until they are dealt with; and how many had to be
+    /// left out before them, because the connection was busy for too long.
+    Frames(Vec<Bytes>, u64, Permit),
     /// The socket is gone, and why. The last news.
     Closed(String),
 }
@@ -35,6 +37,8 @@ pub(super) struct Pump<T> {
     pub(super) acks: mpsc::Receiver<Released>,
     pub(super) closing: Closing,
     pub(super) clock: Clock,
+    pub(super) times: SocketTimes,
+    pub(super) counters: Arc<Counters>,
     pub(super) tell: T,
 }
 
@@ -48,81 +52,126 @@ struct AckFrame<'a> {
 /// Why the pump's loop ended.
 struct End(String);
 
+/// Frames that were read and not handed over yet.
+#[derive(Default)]
+struct Kept {
+    /// Fragments of a frame that is not complete.
+    parts: BytesMut,
+    frames: Vec<Bytes>,
+    bytes: usize,
+    shed: u64,
+}
+
+impl Kept {
+    fn is_full(&self) -> bool {
+        self.frames.len() >= SOCKET_BATCH_MAX || self.bytes >= SOCKET_KEPT_BYTES_MAX
+    }
+
+    /// Keeps a frame where there is room. Where there is none it is left un-acked, for Slack to deliver again.
+    fn push(&mut self, frame: Bytes) {
+        if self.is_full() {
+            self.shed += 1;
+        } else {
+            self.bytes += frame.len();
+            self.frames.push(frame);
+        }
+    }
+}
+
 impl<T: Fn(News)> Pump<T> {
     /// Pumps until the socket is gone.
     pub(super) async fn run(mut self) {
-        let End(why) = self.pump().await;
+        let mut kept = Kept::default();
+        let End(why) = self.pump(&mut kept).await;
+        // What was read belongs to the connection, whatever became of the socket.
+        if !kept.frames.is_empty()
+            && let Some(permit) = Gate::new(1).try_enter()
+        {
+            (self.tell)(News::Frames(kept.frames, kept.shed, permit));
+        }
         (self.tell)(News::Closed(why));
     }
 
-    async fn pump(&mut self) -> End {
+    async fn pump(&mut self, kept: &mut Kept) -> End {
         // Two batches may be on their way: one that is read from, one that waits.
         let gate = Gate::new(2);
-        let mut parts = BytesMut::new();
-        let mut batch: Vec<Bytes> = Vec::new();
-        let mut heard = self.clock.now();
-        let mut pinged = heard;
+        let mut liveness = Liveness::new(self.times, self.clock.now());
         loop {
-            let wake = (heard.max(pinged) + PING_EVERY).min(heard + SILENCE_MAX);
             let step = tokio::select! {
                 biased;
                 Some(released) = self.acks.recv() => self.ack(released).await,
-                _ = self.closing.recv() => return self.close("we closed it").await,
+                _ = self.closing.recv() => return self.close("we closed it", kept).await,
                 frame = self.socket.next() => {
-                    heard = self.clock.now();
-                    self.take(frame, &mut parts, &mut batch).await
+                    let taken = self.take(frame, &mut liveness, kept).await;
+                    match taken {
+                        Ok(()) => self.take_ready(&mut liveness, kept).await,
+                        Err(end) => Err(end),
+                    }
                 }
-                () = tokio::time::sleep_until(wake) => {
-                    pinged = self.clock.now();
-                    self.ping(heard).await
+                // The connection is busy: meanwhile the socket is read on, so that its pings are answered.
+                Some(permit) = gate.enter(), if !kept.frames.is_empty() => {
+                    self.hand_over(kept, permit);
+                    Ok(())
+                }
+                () = tokio::time::sleep_until(liveness.next_look()) => {
+                    match liveness.look(self.clock.now()) {
+                        Verdict::Fine => Ok(()),
+                        Verdict::Ping(number) => self.ping(number).await,
+                        Verdict::Dead(why) => Err(End(why)),
+                    }
                 }
             };
-            let step = match step {
-                Ok(()) => self.take_ready(&mut parts, &mut batch).await,
-                Err(end) => Err(end),
-            };
-            self.hand_over(&mut batch, &gate).await;
             if let Err(end) = step {
                 return end;
+            }
+            if !kept.frames.is_empty()
+                && let Some(permit) = gate.try_enter()
+            {
+                self.hand_over(kept, permit);
             }
         }
     }
 
     /// Takes what has arrived already, so that many frames make one message.
-    async fn take_ready(
-        &mut self,
-        parts: &mut BytesMut,
-        batch: &mut Vec<Bytes>,
-    ) -> Result<(), End> {
-        while !batch.is_empty() && batch.len() < SOCKET_BATCH_MAX {
+    async fn take_ready(&mut self, liveness: &mut Liveness, kept: &mut Kept) -> Result<(), End> {
+        while !kept.frames.is_empty() && !kept.is_full() {
             let Some(frame) = self.socket.next().now_or_never() else {
                 return Ok(());
             };
-            self.take(frame, parts, batch).await?;
+            self.take(frame, liveness, kept).await?;
         }
         Ok(())
     }
 
-    async fn hand_over(&self, batch: &mut Vec<Bytes>, gate: &Gate) {
-        if !batch.is_empty()
-            && let Some(permit) = gate.enter().await
-        {
-            (self.tell)(News::Frames(std::mem::take(batch), permit));
-        }
+    fn hand_over(&self, kept: &mut Kept, permit: Permit) {
+        kept.bytes = 0;
+        let (frames, shed) = (
+            std::mem::take(&mut kept.frames),
+            std::mem::take(&mut kept.shed),
+        );
+        (self.tell)(News::Frames(frames, shed, permit));
     }
 
     async fn take(
         &mut self,
         frame: Option<Result<Frame, ProtocolError>>,
-        parts: &mut BytesMut,
-        batch: &mut Vec<Bytes>,
+        liveness: &mut Liveness,
+        kept: &mut Kept,
     ) -> Result<(), End> {
+        let now = self.clock.now();
+        liveness.heard(now);
+        self.counters.heard(self.clock.unix_ms());
         match frame {
-            Some(Ok(Frame::Text(text))) => batch.push(text),
-            Some(Ok(Frame::Continuation(item))) => return assemble(item, parts, batch),
+            Some(Ok(Frame::Text(text))) => kept.push(text),
+            Some(Ok(Frame::Continuation(item))) => return assemble(item, kept),
             Some(Ok(Frame::Ping(payload))) => return self.send(Message::Pong(payload)).await,
-            // Any frame is a sign of life; nothing else is in these.
-            Some(Ok(Frame::Pong(_) | Frame::Binary(_))) => {}
+            Some(Ok(Frame::Pong(payload))) => {
+                if let Some(number) = ping_number(&payload) {
+                    liveness.answered(number);
+                }
+            }
+            // A sign of life; Slack sends none, and nothing is in it for us.
+            Some(Ok(Frame::Binary(_))) => self.counters.odd(),
             Some(Ok(Frame::Close(reason))) => {
                 let why = reason
                     .as_ref()
@@ -133,7 +182,7 @@ impl<T: Fn(News)> Pump<T> {
                 return Err(End(format!("Slack closed it, {why}")));
             }
             Some(Err(error)) => {
-                self.close("a bad frame").await;
+                self.close("a bad frame", kept).await;
                 return Err(End(format!("a bad frame: {error}")));
             }
             None => return Err(End("the connection was cut".to_owned())),
@@ -150,6 +199,7 @@ impl<T: Fn(News)> Pump<T> {
                 payload: released.answer.as_deref(),
             };
             if let Ok(text) = serde_json::to_string(&frame) {
+                self.counters.acked();
                 frames.push_back(text);
             }
             next = self.acks.try_recv().ok();
@@ -161,12 +211,8 @@ impl<T: Fn(News)> Pump<T> {
         self.flush().await
     }
 
-    async fn ping(&mut self, heard: Instant) -> Result<(), End> {
-        let silent = self.clock.now().saturating_duration_since(heard);
-        if silent >= SILENCE_MAX {
-            return Err(End(format!("silent for {} s", silent.as_secs())));
-        }
-        self.send(Message::Ping(Bytes::from_static(b"callboard")))
+    async fn ping(&mut self, number: u64) -> Result<(), End> {
+        self.send(Message::Ping(Bytes::from(format!("{PING}{number}"))))
             .await
     }
 
@@ -176,33 +222,52 @@ impl<T: Fn(News)> Pump<T> {
     }
 
     async fn feed(&mut self, message: Message) -> Result<(), End> {
-        written(self.socket.feed(message)).await
+        written(self.times, self.socket.feed(message)).await
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        written(self.socket.flush()).await
+        written(self.times, self.socket.flush()).await
     }
 
-    /// Says goodbye, and waits for the answer only so long: Slack leaves TCP open after it.
-    async fn close(&mut self, why: &str) -> End {
+    /// Says goodbye, and waits for the answer only so long: Slack leaves TCP open after it. What Slack sent before
+    /// it heard is taken along.
+    async fn close(&mut self, why: &str, kept: &mut Kept) -> End {
+        let within = self.times.close_within;
         let shake = async {
             let reason = CloseReason::from(CloseCode::Normal);
             self.send(Message::Close(Some(reason))).await.ok();
             while let Some(Ok(frame)) = self.socket.next().await {
-                if matches!(frame, Frame::Close(_)) {
-                    return;
+                match frame {
+                    Frame::Close(_) => return,
+                    Frame::Text(text) => kept.push(text),
+                    Frame::Binary(_) | Frame::Continuation(_) | Frame::Ping(_) | Frame::Pong(_) => {
+                    }
                 }
             }
         };
         // Either way it is dropped now.
-        tokio::time::timeout(CLOSE_WITHIN, shake).await.ok();
+        tokio::time::timeout(within, shake).await.ok();
         End(why.to_owned())
     }
 }
 
+/// The beginning of our pings' payloads; their number follows.
+const PING: &str = "callboard ";
+
+fn ping_number(payload: &[u8]) -> Option<u64> {
+    std::str::from_utf8(payload)
+        .ok()?
+        .strip_prefix(PING)?
+        .parse()
+        .ok()
+}
+
 /// A peer that reads nothing must not hold the pump up for ever.
-async fn written(write: impl Future<Output = Result<(), ProtocolError>>) -> Result<(), End> {
-    match tokio::time::timeout(SILENCE_MAX, write).await {
+async fn written(
+    times: SocketTimes,
+    write: impl Future<Output = Result<(), ProtocolError>>,
+) -> Result<(), End> {
+    match tokio::time::timeout(times.silence_max, write).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(End(format!("it can't be written: {error}"))),
         Err(_) => Err(End("it takes no more bytes".to_owned())),
@@ -210,22 +275,23 @@ async fn written(write: impl Future<Output = Result<(), ProtocolError>>) -> Resu
 }
 
 /// Puts fragments together, up to the bound of a whole frame.
-fn assemble(item: Item, parts: &mut BytesMut, batch: &mut Vec<Bytes>) -> Result<(), End> {
+fn assemble(item: Item, kept: &mut Kept) -> Result<(), End> {
     let (bytes, is_last) = match item {
         Item::FirstText(bytes) => {
-            parts.clear();
+            kept.parts.clear();
             (bytes, false)
         }
         Item::Continue(bytes) => (bytes, false),
         Item::Last(bytes) => (bytes, true),
         Item::FirstBinary(_) => return Err(End("a binary frame in fragments".to_owned())),
     };
-    if parts.len() + bytes.len() > FRAME_BYTES_MAX {
+    if kept.parts.len() + bytes.len() > FRAME_BYTES_MAX {
         return Err(End(format!("a frame of more than {FRAME_BYTES_MAX} bytes")));
     }
-    parts.extend_from_slice(&bytes);
+    kept.parts.extend_from_slice(&bytes);
     if is_last {
-        batch.push(parts.split().freeze());
+        let frame = kept.parts.split().freeze();
+        kept.push(frame);
     }
     Ok(())
 }

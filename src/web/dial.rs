@@ -34,7 +34,9 @@ pub fn client() -> awc::Client {
         .connector(tcp)
         .timeout(Duration::from_secs(10))
         .handshake_timeout(Duration::from_secs(10))
-        .limit(256);
+        // Sockets count here for as long as they are open, and connections share a client. What is asked at once is
+        // bounded by who asks.
+        .limit(0);
     ClientBuilder::new()
         .connector(connector)
         .max_http_version(Version::HTTP_11)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use callboard::app::{Callboard, Ended, Running, StartError};
 use callboard::base::clock::Clock;
 use callboard::base::secret::Secret;
-use callboard::config::{App, Config, Runtime, Slack, Store, Transport};
+use callboard::config::{App, Config, Connection as Keeping, Runtime, Slack, Store, Transport};
 use callboard::ingress::Standing;
 use callboard::sim::{self, Entry, Options, Simulator, What, World};
 use callboard::slack::id::{AppId, ChannelId, TeamId, Ts, UserId};
@@ -119,11 +119,13 @@ fn built(mut options: Options, classic_in: &[usize]) -> Stand {
                     app_token: Secret::new(app_token),
                 },
                 bot_tokens: tokens,
+                connection: Keeping::default(),
             },
             App {
                 name: "classic".to_owned(),
                 transport: Transport::Rtm,
                 bot_tokens: rtm_tokens,
+                connection: Keeping::default(),
             },
         ],
     };
