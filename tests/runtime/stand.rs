@@ -192,7 +192,7 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Waits until every connection is up.
 #[track_caller]
-fn connected(running: Running) -> Running {
+pub(crate) fn connected(running: Running) -> Running {
     until("every connection is up", || {
         let standings = running.standings().all();
         let is_up = |(_, standing): &(String, Standing)| *standing == Standing::Up;
