@@ -133,7 +133,7 @@ pub enum Told {
         error: String,
     },
     /// A connection as it stands.
-    Connection(LineReport),
+    Connection(Box<LineReport>),
     /// The connection was told to do what was asked.
     Done {
         /// What it is called.

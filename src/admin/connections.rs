@@ -32,7 +32,11 @@ fn look(connections: &Connections, name: &str) -> Vec<String> {
             return vec![Told::error(&NotDone::Unknown(name.to_owned())).line()];
         }
     }
-    complete(lines.into_iter().map(Told::Connection))
+    complete(
+        lines
+            .into_iter()
+            .map(|line| Told::Connection(Box::new(line))),
+    )
 }
 
 fn complete(told: impl Iterator<Item = Told>) -> Vec<String> {

@@ -60,9 +60,9 @@ impl Liveness {
         let pong = self
             .unanswered
             .map(|(_, since)| since + self.times.pong_within);
-        let ping = self.pinged + self.times.ping_every;
+        let again = self.pinged + self.times.ping_every;
         let silence = self.heard + self.times.silence_max;
-        pong.into_iter().fold(ping.min(silence), Instant::min)
+        pong.into_iter().fold(again.min(silence), Instant::min)
     }
 
     pub(super) fn look(&mut self, now: Instant) -> Verdict {

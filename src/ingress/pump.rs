@@ -295,3 +295,121 @@ fn assemble(item: Item, kept: &mut Kept) -> Result<(), End> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    use actix_codec::Framed;
+    use actix_http::ws::Codec;
+    use tokio::io::DuplexStream;
+
+    use super::*;
+    use crate::slack::id::EnvelopeId;
+
+    type Told = Rc<RefCell<Vec<News>>>;
+
+    /// A pump whose news nobody deals with, and Slack's end of its socket.
+    fn stuck() -> (
+        Framed<DuplexStream, Codec>,
+        Told,
+        mpsc::Sender<Released>,
+        mpsc::Sender<()>,
+    ) {
+        let (ours, slacks) = tokio::io::duplex(64 * 1024);
+        let (acks, released) = mpsc::channel(8);
+        let (close, closing) = mpsc::channel(1);
+        let told = Told::default();
+        let tell = {
+            let told = Rc::clone(&told);
+            // Kept with its permit: the connection never gets round to it.
+            move |news| told.borrow_mut().push(news)
+        };
+        let pump = Pump {
+            socket: Framed::new(Box::new(ours), Codec::new().client_mode()),
+            acks: released,
+            closing,
+            clock: Clock::system(),
+            times: SocketTimes::default(),
+            counters: Arc::default(),
+            tell,
+        };
+        actix_rt::spawn(pump.run());
+        (Framed::new(slacks, Codec::new()), told, acks, close)
+    }
+
+    fn text(n: usize) -> Message {
+        Message::Text(format!("{{\"type\":\"events_api\",\"n\":{n}}}").into())
+    }
+
+    #[actix_rt::test]
+    async fn pings_are_answered_and_acks_leave_while_everything_behind_is_full() {
+        let (mut slack, told, acks, close) = stuck();
+        let frames = 20 * SOCKET_BATCH_MAX;
+        for n in 0..frames {
+            slack.send(text(n)).await.unwrap();
+        }
+        slack
+            .send(Message::Ping(Bytes::from_static(b"are you there")))
+            .await
+            .unwrap();
+        let released = Released {
+            envelope_id: EnvelopeId::new("e1"),
+            answer: None,
+        };
+        let mut is_ponged = false;
+        acks.send(released).await.unwrap();
+        let mut is_acked = false;
+        while !(is_ponged && is_acked) {
+            match slack.next().await.unwrap().unwrap() {
+                Frame::Pong(payload) => {
+                    assert_eq!(payload, "are you there");
+                    is_ponged = true;
+                }
+                Frame::Text(text) => is_acked |= text.starts_with(b"{\"envelope_id\":\"e1\""),
+                other => panic!("{other:?}"),
+            }
+        }
+        let kept = |news: &News| match news {
+            News::Frames(frames, ..) => frames.len(),
+            News::Closed(why) => panic!("{why}"),
+        };
+        let (batches, handed): (usize, usize) = {
+            let told = told.borrow();
+            (told.len(), told.iter().map(kept).sum())
+        };
+        assert_eq!(batches, 2, "no more than two on their way");
+        assert!(handed <= 2 * SOCKET_BATCH_MAX, "{handed}");
+        // There is room again: what was kept comes, and how many had to be left out.
+        told.borrow_mut().clear();
+        while told.borrow().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let shed = match &told.borrow()[0] {
+            News::Frames(kept, shed, _) => {
+                frames - handed - kept.len() == usize::try_from(*shed).unwrap()
+            }
+            News::Closed(why) => panic!("{why}"),
+        };
+        assert!(shed, "every frame is handed over or counted");
+        close.send(()).await.unwrap();
+        while !matches!(slack.next().await, Some(Ok(Frame::Close(_)))) {}
+    }
+
+    #[actix_rt::test]
+    async fn an_unanswered_close_takes_no_longer_than_it_may() {
+        tokio::time::pause();
+        let (slack, told, _acks, close) = stuck();
+        let clock = Clock::system();
+        let begun = clock.now();
+        close.send(()).await.unwrap();
+        while told.borrow().is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(matches!(&told.borrow()[0], News::Closed(_)));
+        let took = clock.now() - begun;
+        assert!(took <= SocketTimes::default().close_within * 2, "{took:?}");
+        drop(slack);
+    }
+}

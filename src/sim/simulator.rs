@@ -295,8 +295,7 @@ impl Simulator {
 
     /// Open sockets of an app, the oldest first and at most `count`, suffer `fault` from now on. Returns how many.
     pub fn afflict(&self, app: &AppId, fault: &SocketFault, count: usize) -> usize {
-        self.hub
-            .with(|machine| machine.afflict(app, fault, count))
+        self.hub.with(|machine| machine.afflict(app, fault, count))
     }
 
     /// From now on envelopes come twice, or late, now and then.

@@ -121,7 +121,7 @@ impl Connections {
         let added = self.prepare(app)?;
         let names = added.iter().map(|line| line.name.clone()).collect();
         for line in added {
-            self.ask(|told| self.supervisor.send(Open(line, Some(told))))?;
+            Self::ask(|told| self.supervisor.send(Open(line, Some(told))))?;
         }
         Ok(names)
     }
@@ -187,12 +187,12 @@ impl Connections {
             return Err(NotDone::Unknown(name.to_owned()));
         }
         for name in &names {
-            self.ask(|told| self.supervisor.send(Change(name.clone(), wish, told)))?;
+            Self::ask(|told| self.supervisor.send(Change(name.clone(), wish, told)))?;
         }
         Ok(names)
     }
 
-    fn ask(&self, send: impl FnOnce(Told)) -> Result<bool, NotDone> {
+    fn ask(send: impl FnOnce(Told)) -> Result<bool, NotDone> {
         let (tell, told) = mpsc::sync_channel(1);
         send(tell);
         // A supervisor that is gone drops the message, and with it the other end.

@@ -183,7 +183,9 @@ impl Machine {
         let sockets = &self.sockets;
         let hears = |id: &&SocketId| sockets.get(id).is_some_and(|socket| !socket.is_deaf);
         let stays = |id: &&SocketId| {
-            sockets.get(id).is_some_and(|socket| !socket.is_leaving && !socket.is_deaf)
+            sockets
+                .get(id)
+                .is_some_and(|socket| !socket.is_leaving && !socket.is_deaf)
         };
         let staying = stage.sockets.iter().filter(stays).count();
         if staying > 0 {

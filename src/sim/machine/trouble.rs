@@ -110,7 +110,9 @@ impl Machine {
         };
         let manner = &found.manner;
         match fault {
-            SocketFault::FirstFrame { .. } | SocketFault::NoHello | SocketFault::LateHello { .. } => {
+            SocketFault::FirstFrame { .. }
+            | SocketFault::NoHello
+            | SocketFault::LateHello { .. } => {
                 // About a socket's beginning; an open one is past it.
             }
             SocketFault::HalfOpen => manner.is_mute.store(true, Ordering::Relaxed),
@@ -181,10 +183,14 @@ impl Machine {
         {
             return false;
         }
-        let wait_us = 1 + self.rng.below(unsteady.late_ms_max.max(1).saturating_mul(1000));
+        let wait_us = 1 + self
+            .rng
+            .below(unsteady.late_ms_max.max(1).saturating_mul(1000));
         let envelope_id = envelope_id.to_owned();
-        self.troubles
-            .later(self.now_us.saturating_add(wait_us), Late::Send { envelope_id });
+        self.troubles.later(
+            self.now_us.saturating_add(wait_us),
+            Late::Send { envelope_id },
+        );
         true
     }
 

@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::sim::{Fault, SocketFault};
 use crate::sim::hub::Hub;
 use crate::sim::machine::{Machine, Wrong};
+use crate::sim::{Fault, SocketFault};
 use crate::slack::id::{AppId, ChannelId, TeamId, Ts, UserId};
 
 /// Entries in one answer to `/_sim/record`; the caller asks again for more.

@@ -24,8 +24,13 @@ fn an_app_comes_goes_and_comes_back_while_the_other_does_not_notice() {
     let running = connected(running);
     stand.says(2, 0, "hello");
     stand.answered(1);
-    assert_eq!(running.disconnect("classic"), Ok(vec!["classic-1".to_owned()]));
-    until("its socket is gone", || line(&running, "classic-1").sockets.is_empty());
+    assert_eq!(
+        running.disconnect("classic"),
+        Ok(vec!["classic-1".to_owned()])
+    );
+    until("its socket is gone", || {
+        line(&running, "classic-1").sockets.is_empty()
+    });
     let stopped = Standing::Stopped("an operator stopped it".to_owned());
     assert_eq!(line(&running, "classic-1").standing, stopped);
     running.revive("classic-1").unwrap();
@@ -37,7 +42,10 @@ fn an_app_comes_goes_and_comes_back_while_the_other_does_not_notice() {
     assert_eq!(running.lines().len(), 1);
     let unknown = NotDone::Unknown("classic".to_owned());
     assert_eq!(running.revive("classic"), Err(unknown));
-    assert_eq!(running.add(&stand.config.apps[0]), Err(NotDone::Known("acme".to_owned())));
+    assert_eq!(
+        running.add(&stand.config.apps[0]),
+        Err(NotDone::Known("acme".to_owned()))
+    );
     running.add(&classic).unwrap();
     let running = connected(running);
     stand.says(2, 0, "hello");

@@ -9,7 +9,8 @@ use crate::judge::Rules;
 use crate::stand::{Stand, until};
 
 fn asked(stand: &mut Stand) -> usize {
-    let is_open = |what: &What| matches!(what, What::Call { method, .. } if method == "rtm.connect");
+    let is_open =
+        |what: &What| matches!(what, What::Call { method, .. } if method == "rtm.connect");
     stand.record().iter().filter(|it| is_open(&it.what)).count()
 }
 
@@ -37,7 +38,10 @@ fn a_migration_is_waited_out() {
     });
     let classic = line(&running, "classic-1");
     assert_eq!(classic.gaps, 1);
-    assert_eq!(classic.last_error.as_deref(), Some("rtm.connect: migration_in_progress"));
+    assert_eq!(
+        classic.last_error.as_deref(),
+        Some("rtm.connect: migration_in_progress")
+    );
     stand.says(2, 0, "hello");
     stand.answered(1);
     stand.settle(running, &Rules::default());
@@ -51,14 +55,18 @@ fn a_reconnect_url_opens_the_next_socket_without_asking() {
     assert_eq!(asked(&mut stand), 1);
     let frames = line(&running, "classic-1").sockets[0].frames;
     assert_eq!(stand.simulator.offer_reconnect(&team), 1);
-    until("it came", || line(&running, "classic-1").sockets[0].frames > frames);
+    until("it came", || {
+        line(&running, "classic-1").sockets[0].frames > frames
+    });
     stand.says(2, 0, "hello");
     stand.answered(1);
     stand.simulator.goodbye(&team);
     until("it is back", || line(&running, "classic-1").reconnects == 1);
     assert_eq!(asked(&mut stand), 1, "without asking");
     stand.simulator.goodbye(&team);
-    until("it is back again", || line(&running, "classic-1").reconnects == 2);
+    until("it is back again", || {
+        line(&running, "classic-1").reconnects == 2
+    });
     assert_eq!(asked(&mut stand), 2, "a URL is used once");
     stand.says(2, 0, "hello");
     stand.answered(2);
@@ -80,7 +88,9 @@ fn rule_9_what_was_written_during_a_gap_is_asked_for_and_handled_once() {
     for user in 0..5 {
         stand.says(2, user, "hello");
     }
-    until("it is back", || line(&running, "classic-1").standing == Standing::Up);
+    until("it is back", || {
+        line(&running, "classic-1").standing == Standing::Up
+    });
     stand.answered(6);
     // Live again, and nothing that came both ways is answered twice.
     stand.says(2, 0, "hello");

@@ -76,7 +76,12 @@ fn nothing_missed(mut stand: Stand, running: Running, count: usize) {
 #[test]
 fn a_disconnect_in_place_of_hello_is_tried_again_whatever_its_reason() {
     let stand = brisk();
-    for reason in ["warning", "refresh_requested", "too_many_websockets", "of_next_year"] {
+    for reason in [
+        "warning",
+        "refresh_requested",
+        "too_many_websockets",
+        "of_next_year",
+    ] {
         let reason = reason.to_owned();
         let fault = SocketFault::FirstFrame { reason };
         stand.simulator.socket_fault(&stand.acme, fault, 1);
@@ -93,7 +98,13 @@ fn each_disconnect_reason_with_and_without_a_close_loses_nothing() {
     let stand = brisk();
     let running = stand.start();
     let mut said = 0;
-    for reason in ["warning", "refresh_requested", "too_many_websockets", "of_next_year", ""] {
+    for reason in [
+        "warning",
+        "refresh_requested",
+        "too_many_websockets",
+        "of_next_year",
+        "",
+    ] {
         for then_close in [false, true] {
             greet(&stand, 10);
             stand.simulator.disconnect(&stand.acme, reason, then_close);
@@ -108,7 +119,9 @@ fn each_disconnect_reason_with_and_without_a_close_loses_nothing() {
 #[test]
 fn a_socket_without_hello_is_given_up_and_a_late_hello_is_waited_for() {
     let mut stand = brisk();
-    stand.simulator.socket_fault(&stand.acme, SocketFault::NoHello, 1);
+    stand
+        .simulator
+        .socket_fault(&stand.acme, SocketFault::NoHello, 1);
     let late = SocketFault::LateHello { ms: 700 };
     stand.simulator.socket_fault(&stand.acme, late, 1);
     let running = stand.start();
@@ -124,7 +137,12 @@ fn a_half_open_socket_is_noticed_and_what_went_into_it_is_handled_all_the_same()
     let stand = brisk();
     let running = stand.start();
     whole(&running);
-    assert_eq!(stand.simulator.afflict(&stand.acme, &SocketFault::HalfOpen, 1), 1);
+    assert_eq!(
+        stand
+            .simulator
+            .afflict(&stand.acme, &SocketFault::HalfOpen, 1),
+        1
+    );
     greet(&stand, 20);
     until("it is noticed", || line(&running, "acme").reconnects == 1);
     let acme = whole(&running);
@@ -139,7 +157,9 @@ fn a_socket_that_answers_no_pings_is_replaced_though_envelopes_come() {
     let stand = brisk();
     let running = stand.start();
     whole(&running);
-    stand.simulator.afflict(&stand.acme, &SocketFault::NoPongs, 1);
+    stand
+        .simulator
+        .afflict(&stand.acme, &SocketFault::NoPongs, 1);
     let mut said = 0;
     until("it is replaced", || {
         greet(&stand, 2);
@@ -156,7 +176,9 @@ fn a_slack_that_sends_no_pings_is_no_reason_to_reconnect() {
     let stand = brisk();
     let running = stand.start();
     let before = whole(&running);
-    stand.simulator.afflict(&stand.acme, &SocketFault::NoPings, 2);
+    stand
+        .simulator
+        .afflict(&stand.acme, &SocketFault::NoPings, 2);
     until("pongs alone keep it for longer than any deadline", || {
         let acme = line(&running, "acme");
         acme.sockets.iter().all(|it| it.frames > 12)
@@ -193,8 +215,12 @@ fn a_slow_or_missing_close_handshake_holds_nothing_up() {
     let running = stand.start();
     whole(&running);
     greet(&stand, 10);
-    stand.simulator.disconnect(&stand.acme, "refresh_requested", false);
-    until("both are replaced", || line(&running, "acme").reconnects == 2);
+    stand
+        .simulator
+        .disconnect(&stand.acme, "refresh_requested", false);
+    until("both are replaced", || {
+        line(&running, "acme").reconnects == 2
+    });
     let acme = whole(&running);
     assert_eq!(acme.gaps, 0);
     greet(&stand, 10);
@@ -215,11 +241,21 @@ fn envelopes_that_come_twice_and_out_of_order_are_handled_once() {
         stand.says(n % 2, n / 2 % 5, "hello");
         std::thread::park_timeout(Duration::from_millis(2));
         if n == 150 {
-            stand.simulator.disconnect(&stand.acme, "refresh_requested", false);
+            stand
+                .simulator
+                .disconnect(&stand.acme, "refresh_requested", false);
         }
     }
     stand.answered(300);
-    let repeated = |what: &What| matches!(what, What::Ack { is_repeated: true, .. });
+    let repeated = |what: &What| {
+        matches!(
+            what,
+            What::Ack {
+                is_repeated: true,
+                ..
+            }
+        )
+    };
     stand.recorded("ack of a copy", 20, repeated);
     nothing_missed(stand, running, 300);
 }
@@ -227,18 +263,24 @@ fn envelopes_that_come_twice_and_out_of_order_are_handled_once() {
 #[test]
 fn ghosts_raise_an_alarm_and_what_they_swallow_is_handled_all_the_same() {
     let mut stand = brisk();
-    stand.log.expect("Slack counts more sockets of this app than are ours");
+    stand
+        .log
+        .expect("Slack counts more sockets of this app than are ours");
     let running = stand.start();
     whole(&running);
     assert_eq!(line(&running, "acme").ghosts, 0);
     stand.simulator.haunt(&stand.acme, 2);
     greet(&stand, 8);
-    stand.simulator.disconnect(&stand.acme, "refresh_requested", false);
+    stand
+        .simulator
+        .disconnect(&stand.acme, "refresh_requested", false);
     until("the alarm", || line(&running, "acme").ghosts == 2);
     assert_eq!(stand.simulator.exorcise(&stand.acme), 2);
     whole(&running);
     stand.answered(8);
-    stand.simulator.disconnect(&stand.acme, "refresh_requested", false);
+    stand
+        .simulator
+        .disconnect(&stand.acme, "refresh_requested", false);
     until("the all-clear", || line(&running, "acme").ghosts == 0);
     nothing_missed(stand, running, 8);
 }
@@ -246,16 +288,25 @@ fn ghosts_raise_an_alarm_and_what_they_swallow_is_handled_all_the_same() {
 #[test]
 fn where_slack_takes_no_more_sockets_the_old_one_makes_room() {
     let mut stand = brisk();
-    stand.log.expect("Slack counts more sockets of this app than are ours");
+    stand
+        .log
+        .expect("Slack counts more sockets of this app than are ours");
     let running = stand.start();
     whole(&running);
     stand.simulator.haunt(&stand.acme, 8);
-    stand.simulator.disconnect(&stand.acme, "refresh_requested", false);
-    until("one broke first", || line(&running, "acme").broken_first > 0);
+    stand
+        .simulator
+        .disconnect(&stand.acme, "refresh_requested", false);
+    until("one broke first", || {
+        line(&running, "acme").broken_first > 0
+    });
     until("all are refreshed", || {
         let acme = line(&running, "acme");
         let refused = |why: &&str| acme.reasons.contains_key(*why);
-        serving(&acme) == 2 && ["too_many_websockets", "refresh_requested"].iter().any(refused)
+        serving(&acme) == 2
+            && ["too_many_websockets", "refresh_requested"]
+                .iter()
+                .any(refused)
     });
     stand.simulator.exorcise(&stand.acme);
     whole(&running);
@@ -266,7 +317,9 @@ fn where_slack_takes_no_more_sockets_the_old_one_makes_room() {
 #[test]
 fn frames_that_slack_never_sends_are_left_alone_and_counted() {
     let mut stand = brisk();
-    stand.log.expect("a frame that can't be read; it is left alone");
+    stand
+        .log
+        .expect("a frame that can't be read; it is left alone");
     stand.log.expect("a kind of frame that is not known here");
     let running = stand.start();
     whole(&running);

@@ -68,9 +68,10 @@ fn a_final_refusal_stops_that_token_only_until_it_is_revived() {
         let fault = Fault::Error { code: code.clone() };
         stand.simulator.fault(OPEN, fault, 1);
         stand.simulator.drop_sockets(&stand.acme);
-        until("it stops", || {
-            matches!(line(&running, "acme").standing, Standing::Stopped(why) if why.contains(&code))
-        });
+        until(
+            "it stops",
+            || matches!(line(&running, "acme").standing, Standing::Stopped(why) if why.contains(&code)),
+        );
         let before = calls(&mut stand, OPEN).len();
         // The other app is not concerned.
         stand.says(2, 0, "hello");
@@ -78,7 +79,9 @@ fn a_final_refusal_stops_that_token_only_until_it_is_revived() {
         assert_eq!((classic.standing, classic.reconnects), (Standing::Up, 0));
         assert_eq!(calls(&mut stand, OPEN).len(), before, "nobody asks again");
         assert_eq!(running.revive("acme"), Ok(vec!["acme".to_owned()]));
-        until("it is back", || line(&running, "acme").standing == Standing::Up);
+        until("it is back", || {
+            line(&running, "acme").standing == Standing::Up
+        });
     }
     stand.says(0, 0, "hello");
     stand.answered(6);
@@ -91,17 +94,23 @@ fn link_disabled_stops_it_and_is_not_asked_about_again() {
     let mut stand = brisk();
     stand.log.expect("stopped, and not tried again");
     let running = stand.start();
-    stand.simulator.disconnect(&stand.acme, "link_disabled", true);
+    stand
+        .simulator
+        .disconnect(&stand.acme, "link_disabled", true);
     until("it stops", || {
         matches!(line(&running, "acme").standing, Standing::Stopped(_))
     });
-    until("its sockets are gone", || line(&running, "acme").sockets.is_empty());
+    until("its sockets are gone", || {
+        line(&running, "acme").sockets.is_empty()
+    });
     let before = calls(&mut stand, OPEN).len();
     stand.says(2, 0, "hello");
     stand.answered(1);
     assert_eq!(calls(&mut stand, OPEN).len(), before);
     running.revive("acme").unwrap();
-    until("it is back", || line(&running, "acme").standing == Standing::Up);
+    until("it is back", || {
+        line(&running, "acme").standing == Standing::Up
+    });
     stand.says(0, 0, "hello");
     stand.answered(2);
     stand.all_acked();

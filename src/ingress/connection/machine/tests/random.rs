@@ -224,8 +224,9 @@ impl World {
             }
             17 => {
                 let told: Vec<_> = self.told.iter().copied().collect();
-                told.into_iter()
-                    .for_each(|generation| self.close(generation));
+                for generation in told {
+                    self.close(generation);
+                }
             }
             18 => {
                 let generation = self.any(|world| &world.open);
@@ -269,8 +270,9 @@ impl World {
                     },
                 ));
             }
-            told.into_iter()
-                .for_each(|generation| self.close(generation));
+            for generation in told {
+                self.close(generation);
+            }
             match self.machine.next_tick() {
                 Some(next) => {
                     self.now = self.now.max(next);
