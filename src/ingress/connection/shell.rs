@@ -213,7 +213,7 @@ impl ConnectionShell {
                 tracing::warn!(
                     connection,
                     ghosts,
-                    "Slack counts more sockets of this app than are ours: another process, or dead ones, get a share of its events"
+                    "more sockets of this app are open at Slack than are ours: another process, or dead ones, get a share of its events"
                 );
             }
         }

@@ -23,7 +23,7 @@ pub(super) fn brisk() -> Stand {
         times.retire_within = Duration::from_secs(2);
         times.ping_every = Duration::from_millis(300);
         times.pong_within = Duration::from_millis(1500);
-        times.silence_max = Duration::from_millis(3000);
+        times.silence_max = Duration::from_secs(3);
         times.deaf_after = Duration::from_millis(300);
     }
     stand
@@ -265,7 +265,7 @@ fn ghosts_raise_an_alarm_and_what_they_swallow_is_handled_all_the_same() {
     let mut stand = brisk();
     stand
         .log
-        .expect("Slack counts more sockets of this app than are ours");
+        .expect("more sockets of this app are open at Slack than are ours");
     let running = stand.start();
     whole(&running);
     assert_eq!(line(&running, "acme").ghosts, 0);
@@ -290,7 +290,7 @@ fn where_slack_takes_no_more_sockets_the_old_one_makes_room() {
     let mut stand = brisk();
     stand
         .log
-        .expect("Slack counts more sockets of this app than are ours");
+        .expect("more sockets of this app are open at Slack than are ours");
     let running = stand.start();
     whole(&running);
     stand.simulator.haunt(&stand.acme, 8);
