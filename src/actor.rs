@@ -1,6 +1,7 @@
 //! Our skin over actix: the bounded address, the way back, a fence around an author's code, arbiters.
 pub mod alarm;
 pub mod arbiters;
+pub mod batch;
 pub mod fence;
 pub mod port;
 pub mod vital;

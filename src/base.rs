@@ -4,5 +4,6 @@
 pub mod backoff;
 pub mod clock;
 pub mod limits;
+pub mod map;
 pub mod rng;
 pub mod secret;

@@ -7,3 +7,4 @@ pub mod event;
 pub mod frame;
 pub mod id;
 pub mod rtm;
+pub mod scan;

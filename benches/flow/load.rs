@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use callboard::base::clock::Clock;
 
 use crate::link::{Flow, Flowed, Link, Who};
 use crate::template::{TEAMS, Template};
@@ -39,10 +40,10 @@ pub(crate) fn run() -> Result<()> {
             }
         })?;
     println!("listening {address}");
-    let template = Template::new();
+    let mut template = Template::new();
     let mut link = None;
     for order in std::io::stdin().lock().lines() {
-        match obey(&order?, &template, &mut link, &links) {
+        match obey(&order?, &mut template, &mut link, &links) {
             Ok(answer) => println!("{answer}"),
             Err(error) => println!("failed {error:#}"),
         }
@@ -52,7 +53,7 @@ pub(crate) fn run() -> Result<()> {
 
 fn obey(
     order: &str,
-    template: &Template,
+    template: &mut Template,
     link: &mut Option<Link>,
     links: &Receiver<Link>,
 ) -> Result<String> {
@@ -78,6 +79,7 @@ fn obey(
                 rate: rate.parse()?,
             };
             let link = link.as_mut().context("no socket is open")?;
+            template.happens_at(Clock::system().unix().as_secs());
             let before = usage::process_cpu()?;
             let Flowed {
                 took,

@@ -16,6 +16,10 @@ const ENVELOPE_REST: &str = "-4b3c-4d1e-8f2a-0c5d6e7f";
 /// The microsecond of the first message.
 const TS_FIRST: u64 = 1_785_000_000_000_000;
 
+/// The text before the second in which an event happened, and its digits.
+const HAPPENED_KEY: &str = "\"event_time\":";
+const HAPPENED_DIGITS: usize = 10;
+
 /// The text before an envelope's number in a frame, and in its ack.
 pub(crate) const ENVELOPE_KEY: &str = "\"envelope_id\":\"";
 
@@ -45,6 +49,7 @@ enum Field {
 pub(crate) struct Template {
     frame: Vec<u8>,
     envelope_at: usize,
+    happened_at: usize,
     fields: Vec<(usize, Field)>,
 }
 
@@ -68,14 +73,24 @@ impl Template {
         ] {
             fields.extend(text.match_indices(mark).map(|(at, _)| (at + 4, field)));
         }
+        let happened_at = text
+            .find(HAPPENED_KEY)
+            .map_or(0, |at| 4 + at + HAPPENED_KEY.len());
         let mut frame = vec![0x81, 126];
         frame.extend(u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
         frame.extend(text.as_bytes());
         Self {
             frame,
             envelope_at,
+            happened_at,
             fields,
         }
+    }
+
+    /// What is written from now on happened at `unix_s`. An event that seems to come from long ago is another case:
+    /// memory can't know then whether it was seen, and the disk is asked.
+    pub(crate) fn happens_at(&mut self, unix_s: u64) {
+        digits(&mut self.frame, self.happened_at, HAPPENED_DIGITS, unix_s);
     }
 
     /// Bytes of a frame, without its header.

@@ -2,6 +2,8 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -15,6 +17,30 @@ pub enum Broken {
     /// It took longer than it may.
     #[error("took longer than {} ms", .0.as_millis())]
     TimedOut(Duration),
+}
+
+/// How far work came at once.
+#[derive(Debug)]
+pub enum Begun<T, W> {
+    /// It is done, or broken.
+    Ended(Result<T, Broken>),
+    /// It waits for something; give it to [`fenced`].
+    Waits(W),
+}
+
+/// Begins `work` where it stands: most of an author's code waits for nothing, and is done before it would have
+/// been a task. A panic in it is caught. What waits is asked again by whoever goes on with it.
+pub fn begun<T, W: Future<Output = T> + Unpin>(mut work: W) -> Begun<T, W> {
+    let mut nobody = Context::from_waker(Waker::noop());
+    match fenced_now(|| Pin::new(&mut work).poll(&mut nobody)) {
+        Ok(Poll::Ready(done)) => Begun::Ended(Ok(done)),
+        Ok(Poll::Pending) => Begun::Waits(work),
+        Err(broken) => {
+            // What a panic leaves behind is the author's too.
+            let dropped = fenced_now(|| drop(work));
+            Begun::Ended(Err(dropped.err().unwrap_or(broken)))
+        }
+    }
 }
 
 /// Runs `work` for at most `within`; a panic in it is caught.
@@ -51,6 +77,24 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_done_at_once_is_told_apart_from_what_waits_or_panics() {
+        let ended = begun(Box::pin(async { 1 }));
+        assert!(matches!(ended, Begun::Ended(Ok(1))));
+        let broken = begun(Box::pin(async { panic!("ouch") }));
+        assert!(matches!(
+            broken,
+            Begun::<(), _>::Ended(Err(Broken::Panicked(_)))
+        ));
+        let Begun::Waits(work) = begun(Box::pin(async {
+            tokio::task::yield_now().await;
+            2
+        })) else {
+            panic!("it yields once");
+        };
+        assert_eq!(fenced(Duration::from_secs(1), work).await, Ok(2));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_panic_and_a_time_out_are_told_apart() {

@@ -11,6 +11,7 @@ use super::{Error, Result};
 use crate::flow::envelope::{self, Envelope, JobResult, Kind, Subject};
 use crate::flow::key::Key;
 use crate::slack::event::{Command, Message};
+use crate::slack::id::Word;
 
 /// A kind of thing that Slack delivers, or that we deliver to ourselves.
 ///
@@ -48,7 +49,19 @@ impl Incoming for Message {
     }
 
     fn read(envelope: &Envelope) -> Result<Self> {
-        Ok(serde_json::from_slice(&envelope.event)?)
+        // Everything in it was picked out when the envelope was read.
+        let subject = &envelope.subject;
+        let present = |word: &Word| (!word.is_empty()).then(|| word.clone());
+        Ok(Self {
+            user: subject.user.clone(),
+            channel: subject.channel.clone(),
+            channel_type: present(&subject.channel_type),
+            text: subject.text.clone(),
+            ts: subject.ts.clone(),
+            thread_ts: (!subject.thread_ts.is_empty()).then(|| subject.thread_ts.clone()),
+            subtype: present(&subject.subtype),
+            bot_id: present(&subject.bot),
+        })
     }
 }
 
@@ -107,7 +120,7 @@ impl Incoming for Event {
 
     fn read(envelope: &Envelope) -> Result<Self> {
         Ok(Self {
-            kind: envelope.subject.name.clone(),
+            kind: envelope.subject.name.to_string(),
             raw: serde_json::from_slice(&envelope.event)?,
         })
     }

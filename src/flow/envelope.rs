@@ -7,8 +7,9 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::ack::Ack;
 use super::gate::Permit;
 use super::key::AppName;
-use crate::slack::event::{Callback, Command, EventHead, EventKind};
-use crate::slack::id::{ChannelId, TeamId, Ts, UserId};
+use crate::slack::event::{Callback, Command, EventHead};
+use crate::slack::id::{ChannelId, TeamId, Ts, UserId, Word};
+use crate::slack::scan::Scan;
 
 /// What an envelope carries, and so how its payload is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,19 +71,21 @@ impl Kind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subject {
     /// The event's type, the command with its slash, the interaction's type, or the job's NAME.
-    pub name: String,
+    pub name: Word,
     /// A message's subtype.
-    pub subtype: String,
+    pub subtype: Word,
     /// Who did it.
     pub user: UserId,
     /// Where.
     pub channel: ChannelId,
+    /// The kind of conversation, where the event tells: `channel`, `group`, `im`, `mpim`.
+    pub channel_type: Word,
     /// The message.
     pub ts: Ts,
     /// The thread it is in.
     pub thread_ts: Ts,
     /// The bot that did it.
-    pub bot: String,
+    pub bot: Word,
     /// What was written.
     pub text: String,
 }
@@ -134,7 +137,7 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    fn new(what: &'static str, why: &serde_json::Error) -> Self {
+    fn new(what: &'static str, why: &impl ToString) -> Self {
         Self {
             what,
             why: why.to_string(),
@@ -153,18 +156,7 @@ impl Envelope {
         payload: Bytes,
         received_ms: u64,
     ) -> Result<Self, Unreadable> {
-        let mut envelope = Self {
-            id: String::new(),
-            app: origin.app.clone(),
-            team: origin.team.clone(),
-            kind,
-            subject: Subject::default(),
-            event: payload.clone(),
-            payload,
-            received_ms,
-            happened_s: 0,
-            hops: 0,
-        };
+        let mut envelope = Self::unread(kind, origin, payload, received_ms);
         match kind {
             Kind::Event => envelope.read_event()?,
             Kind::RtmEvent => envelope.read_rtm()?,
@@ -175,53 +167,85 @@ impl Envelope {
         Ok(envelope)
     }
 
+    /// An event whose payload was read already, in one pass with the frame around it.
+    pub fn of_callback(
+        origin: &Origin<'_>,
+        payload: Bytes,
+        callback: Callback<'_>,
+        received_ms: u64,
+    ) -> Self {
+        let mut envelope = Self::unread(Kind::Event, origin, payload, received_ms);
+        envelope.take_callback(callback);
+        envelope
+    }
+
+    fn unread(kind: Kind, origin: &Origin<'_>, payload: Bytes, received_ms: u64) -> Self {
+        Self {
+            id: String::new(),
+            app: origin.app.clone(),
+            team: origin.team.clone(),
+            kind,
+            subject: Subject::default(),
+            event: payload.clone(),
+            payload,
+            received_ms,
+            happened_s: 0,
+            hops: 0,
+        }
+    }
+
     fn read_event(&mut self) -> Result<(), Unreadable> {
         let payload = self.payload.clone();
-        let callback: Callback<'_> = serde_json::from_slice(&payload)
-            .map_err(|error| Unreadable::new("events_api payload", &error))?;
-        // In Slack Connect channels the outer id may be the other side's; the authorization is ours.
-        self.team = callback
-            .authorizations
-            .first()
-            .and_then(|install| install.team_id.clone())
-            .unwrap_or(callback.team_id);
-        self.happened_s = callback.event_time;
-        if !callback.event_id.is_empty() {
-            self.id = format!("{}/{}", self.app, callback.event_id);
-        }
-        if let Some(event) = callback.event {
-            self.event = payload.slice_ref(event.get().as_bytes());
-            return self.read_inner(event.get().as_bytes());
-        }
-        self.subject.name = callback.kind.into_owned();
+        let mut scan = scan(&payload, "events_api payload")?;
+        let callback = Callback::read(&mut scan)
+            .and_then(|callback| scan.end().map(|()| callback))
+            .map_err(|fault| Unreadable::new("events_api payload", &fault))?;
+        self.take_callback(callback);
         Ok(())
     }
 
-    fn read_inner(&mut self, event: &[u8]) -> Result<(), Unreadable> {
-        let head: EventHead<'_> = match serde_json::from_slice(event) {
-            Ok(head) => head,
-            // One field that no text can be made of (half a surrogate pair, say) must not hide the event: its
-            // type is enough to hand it to whoever takes any, with its JSON.
-            Err(_) => serde_json::from_slice::<EventKind<'_>>(event)
-                .map(EventHead::from)
-                .map_err(|error| Unreadable::new("event", &error))?,
+    /// What was read of its payload by whoever read the frame around it.
+    fn take_callback(&mut self, callback: Callback<'_>) {
+        // In Slack Connect channels the outer id may be the other side's; the authorization is ours.
+        self.team = if callback.authorized_team.is_empty() {
+            TeamId::new(callback.team)
+        } else {
+            TeamId::new(callback.authorized_team)
         };
+        self.happened_s = callback.event_time;
+        if !callback.event_id.is_empty() {
+            self.id = [self.app.as_str(), "/", &callback.event_id].concat();
+        }
+        match callback.event {
+            Some((event, head)) => {
+                self.event = self.payload.slice_ref(event.as_bytes());
+                self.take_head(head);
+            }
+            None => self.subject.name = callback.kind.into(),
+        }
+    }
+
+    fn take_head(&mut self, head: EventHead<'_>) {
         self.subject = Subject {
-            name: head.kind.as_str().to_owned(),
-            subtype: head.subtype.as_str().to_owned(),
-            user: head.user.as_str().into(),
-            channel: head.channel.as_str().into(),
-            ts: head.ts.as_str().into(),
-            thread_ts: head.thread_ts.as_str().into(),
-            bot: head.bot_id.as_str().to_owned(),
-            text: head.text.as_str().to_owned(),
+            name: head.kind.into(),
+            subtype: head.subtype.into(),
+            user: UserId::new(head.user),
+            channel: ChannelId::new(head.channel),
+            channel_type: head.channel_type.into(),
+            ts: Ts::new(head.ts),
+            thread_ts: Ts::new(head.thread_ts),
+            bot: head.bot_id.into(),
+            text: head.text.into_owned(),
         };
-        Ok(())
     }
 
     fn read_rtm(&mut self) -> Result<(), Unreadable> {
         let payload = self.payload.clone();
-        self.read_inner(&payload)?;
+        let mut scan = scan(&payload, "RTM event")?;
+        let head = EventHead::read(&mut scan)
+            .and_then(|head| scan.end().map(|()| head))
+            .map_err(|fault| Unreadable::new("RTM event", &fault))?;
+        self.take_head(head);
         if !self.subject.ts.is_empty() {
             let Subject {
                 name,
@@ -242,7 +266,7 @@ impl Envelope {
         self.id = format!("{}/{envelope_id}", self.app);
         self.team = command.team_id;
         self.subject = Subject {
-            name: command.command,
+            name: command.command.into(),
             user: command.user,
             channel: command.channel,
             text: command.text,
@@ -259,7 +283,7 @@ impl Envelope {
             .team
             .map_or_else(|| head.user.team_id.clone().into(), |team| team.id.into());
         self.subject = Subject {
-            name: head.kind,
+            name: head.kind.into(),
             user: head.user.id.into(),
             channel: head.channel.unwrap_or_default().id.into(),
             ..Subject::default()
@@ -280,7 +304,7 @@ impl Envelope {
         self.team = context.team;
         self.hops = hops;
         self.subject = Subject {
-            name,
+            name: name.into(),
             user: context.user,
             channel: context.channel,
             ts: context.ts,
@@ -301,6 +325,13 @@ impl Envelope {
         let is_known = !self.id.is_empty() && !own.starts_with(ANONYMOUS);
         is_known.then(|| Mark(xxh3_128(self.id.as_bytes())))
     }
+}
+
+/// The start of a payload, which is text.
+fn scan<'a>(payload: &'a [u8], what: &'static str) -> Result<Scan<'a>, Unreadable> {
+    std::str::from_utf8(payload)
+        .map(Scan::new)
+        .map_err(|error| Unreadable::new(what, &error))
 }
 
 /// What the ids of envelopes without one of Slack's begin with.
@@ -348,6 +379,20 @@ pub struct Context {
     pub ts: Ts,
     /// The thread it is in.
     pub thread_ts: Ts,
+}
+
+impl Context {
+    /// Where an envelope's turns stand.
+    pub fn of(envelope: &Envelope) -> Self {
+        let subject = &envelope.subject;
+        Self {
+            team: envelope.team.clone(),
+            user: subject.user.clone(),
+            channel: subject.channel.clone(),
+            ts: subject.ts.clone(),
+            thread_ts: subject.thread_ts.clone(),
+        }
+    }
 }
 
 /// What every payload of our own begins with.

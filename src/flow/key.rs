@@ -62,7 +62,8 @@ pub struct Key(Arc<str>);
 impl Key {
     /// The key of `handler` for what happened in `team` of `app`.
     pub fn new(handler: &str, app: &AppName, team: &TeamId, scope: Scope, id: &str) -> Self {
-        Self(format!("{handler}/{app}/{team}/{}/{id}", scope.word()).into())
+        let parts = [handler, app.as_str(), team.as_str(), scope.word(), id];
+        Self(parts.join("/").into())
     }
 
     /// A key that was stored.

@@ -1,16 +1,18 @@
 //! Reading Socket Mode frames: what it is first, the payload untouched.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::flow::envelope::Kind;
+use crate::slack::event::Callback;
 use crate::slack::frame::Hello;
 use crate::slack::id::EnvelopeId;
+use crate::slack::scan::{Fault, Scan};
 
 /// A frame, as far as the connection needs it.
 #[derive(Debug)]
-pub(super) enum Read {
+pub(super) enum Read<'a> {
     /// The socket is usable.
     Hello(Hello),
     /// Slack asks to leave; its reason.
@@ -23,6 +25,8 @@ pub(super) enum Read {
         kind: Kind,
         /// The payload's bytes, shared with the frame.
         payload: Bytes,
+        /// What was read of the payload, as far as it is an event's.
+        callback: Callback<'a>,
         /// It was delivered before.
         is_retry: bool,
     },
@@ -32,47 +36,66 @@ pub(super) enum Read {
     Unreadable(String),
 }
 
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Frame<'a> {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    envelope_id: EnvelopeId,
-    #[serde(borrow, default)]
-    payload: Option<&'a RawValue>,
-    #[serde(default)]
-    retry_attempt: u32,
-    #[serde(default)]
-    reason: String,
+    kind: Cow<'a, str>,
+    envelope_id: Cow<'a, str>,
+    payload: Option<(&'a str, Callback<'a>)>,
+    retry_attempt: u64,
+    reason: Cow<'a, str>,
+}
+
+impl<'a> Frame<'a> {
+    fn read(frame: &'a str) -> Result<Self, Fault> {
+        let (mut scan, mut read) = (Scan::new(frame), Self::default());
+        scan.fields(|scan, name| {
+            match name {
+                "type" => read.kind = scan.word()?,
+                "envelope_id" => read.envelope_id = scan.word()?,
+                // Most payloads are events, and the type may stand behind the payload.
+                "payload" => read.payload = Some(scan.noted(Callback::read)?),
+                "retry_attempt" => read.retry_attempt = scan.number()?,
+                "reason" => read.reason = scan.word()?,
+                _ => drop(scan.skip()?),
+            }
+            Ok(())
+        })?;
+        scan.end()?;
+        Ok(read)
+    }
 }
 
 /// Reads a text frame.
-pub(super) fn read(frame: &Bytes) -> Read {
-    let head: Frame<'_> = match serde_json::from_slice(frame) {
+pub(super) fn read<'a>(bytes: &Bytes, frame: &'a str) -> Read<'a> {
+    let head = match Frame::read(frame) {
         Ok(head) => head,
-        Err(error) => return Read::Unreadable(error.to_string()),
+        Err(fault) => return Read::Unreadable(fault.to_string()),
     };
-    let kind = match head.kind.as_str() {
+    let kind = match &*head.kind {
         "hello" => {
-            return match serde_json::from_slice(frame) {
+            return match serde_json::from_str(frame) {
                 Ok(hello) => Read::Hello(hello),
                 // Its details are for people; that it came is what matters.
                 Err(_) => Read::Hello(Hello::default()),
             };
         }
-        "disconnect" => return Read::Disconnect(head.reason),
+        "disconnect" => return Read::Disconnect(head.reason.into_owned()),
         "events_api" => Kind::Event,
         "slash_commands" => Kind::Command,
         "interactive" => Kind::Interaction,
-        _ => return Read::Unknown(head.kind),
+        "" => return Read::Unreadable("a frame without a type".to_owned()),
+        _ => return Read::Unknown(head.kind.into_owned()),
     };
     match head.payload {
-        Some(payload) if !head.envelope_id.is_empty() => Read::Envelope {
-            envelope_id: head.envelope_id,
-            kind,
-            payload: frame.slice_ref(payload.get().as_bytes()),
-            is_retry: head.retry_attempt > 0,
-        },
+        Some((payload, callback)) if !head.envelope_id.is_empty() && payload != "null" => {
+            Read::Envelope {
+                envelope_id: EnvelopeId::new(head.envelope_id),
+                kind,
+                payload: bytes.slice_ref(payload.as_bytes()),
+                callback,
+                is_retry: head.retry_attempt > 0,
+            }
+        }
         Some(_) | None => Read::Unreadable("an envelope without its id or payload".to_owned()),
     }
 }
@@ -82,7 +105,8 @@ mod tests {
     use super::*;
 
     fn check(frame: &str, expected: &str) {
-        let read = read(&Bytes::copy_from_slice(frame.as_bytes()));
+        let bytes = Bytes::copy_from_slice(frame.as_bytes());
+        let read = read(&bytes, std::str::from_utf8(&bytes).unwrap());
         let told = match read {
             Read::Hello(hello) => format!("hello {}", hello.num_connections),
             Read::Disconnect(reason) => format!("disconnect {reason}"),
@@ -91,6 +115,7 @@ mod tests {
                 kind,
                 payload,
                 is_retry,
+                ..
             } => format!(
                 "{envelope_id} {} {} {is_retry}",
                 kind.word(),

@@ -1,179 +1,127 @@
 //! What Slack delivers inside an envelope: Events API callbacks and slash commands (fact sheet 3.2, 4.3).
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
-use super::id::{ChannelId, EventId, TeamId, Ts, UserId};
+use super::id::{ChannelId, TeamId, Ts, UserId, Word};
+use super::scan::{Fault, Scan};
 
-/// The outer part of an Events API delivery; the inner event stays raw.
-#[derive(Debug, Clone, Deserialize)]
+/// What routing needs of an Events API delivery, picked out in one pass; everything else is checked and skipped.
+///
+/// Fields that are absent, null or of another shape are empty: one odd field must not hide an event.
+#[derive(Debug, Clone, Default)]
 pub struct Callback<'a> {
     /// `event_callback`, `app_rate_limited`, or new.
-    #[serde(rename = "type", default, borrow)]
     pub kind: Cow<'a, str>,
     /// The workspace it is about; in Slack Connect channels possibly the other side's.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub team_id: TeamId,
-    /// Unique, and the same in every redelivery; absent where there is no inner event.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub event_id: EventId,
-    /// When it happened, seconds since 1970.
-    #[serde(default, deserialize_with = "null_is_default")]
+    pub team: Cow<'a, str>,
+    /// The workspace of the first install that can see it; empty where the install is org-wide.
+    pub authorized_team: Cow<'a, str>,
+    /// Unique, and the same in every redelivery; empty where there is no inner event.
+    pub event_id: Cow<'a, str>,
+    /// When it happened, seconds since 1970; 0 where it is not told.
     pub event_time: u64,
-    /// At most one of the installs that can see the event.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub authorizations: Vec<Authorization>,
-    /// The event itself; absent in `app_rate_limited`.
-    #[serde(default, borrow)]
-    pub event: Option<&'a RawValue>,
+    /// The event itself, and what is in it; absent in `app_rate_limited`.
+    pub event: Option<(&'a str, EventHead<'a>)>,
 }
 
-/// An install that can see an event.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Authorization {
-    /// The workspace that installed the app; absent in an org-wide install.
-    pub team_id: Option<TeamId>,
-    /// The user the app acts as.
-    pub user_id: Option<UserId>,
-}
-
-/// The fields of an inner event by which it is routed; everything else stays raw.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+/// The fields of an inner event by which it is routed.
+#[derive(Debug, Clone, Default)]
 pub struct EventHead<'a> {
     /// `message`, `app_mention`, …
-    #[serde(rename = "type", borrow)]
-    pub kind: Reference<'a>,
+    pub kind: Cow<'a, str>,
     /// The kind of message, where it is not a plain one.
-    #[serde(borrow)]
-    pub subtype: Reference<'a>,
-    /// Who did it. Some events carry a whole user object here.
-    #[serde(borrow)]
-    pub user: Reference<'a>,
-    /// Where. Some events carry a whole conversation object here.
-    #[serde(borrow)]
-    pub channel: Reference<'a>,
+    pub subtype: Cow<'a, str>,
+    /// Who did it. Some events carry a whole user object here; this is its id.
+    pub user: Cow<'a, str>,
+    /// Where. Some events carry a whole conversation object here; this is its id.
+    pub channel: Cow<'a, str>,
+    /// The kind of conversation: `channel`, `group`, `im`, `mpim`.
+    pub channel_type: Cow<'a, str>,
     /// What was written.
-    #[serde(borrow)]
-    pub text: Reference<'a>,
+    pub text: Cow<'a, str>,
     /// The message.
-    #[serde(borrow)]
-    pub ts: Reference<'a>,
+    pub ts: Cow<'a, str>,
     /// The thread it is in.
-    #[serde(borrow)]
-    pub thread_ts: Reference<'a>,
+    pub thread_ts: Cow<'a, str>,
     /// The bot that posted it.
-    #[serde(borrow)]
-    pub bot_id: Reference<'a>,
+    pub bot_id: Cow<'a, str>,
 }
 
-/// An inner event of which only the type can be read.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct EventKind<'a> {
-    /// `message`, `app_mention`, …
-    #[serde(rename = "type", borrow)]
-    pub kind: Reference<'a>,
-}
-
-impl<'a> From<EventKind<'a>> for EventHead<'a> {
-    fn from(event: EventKind<'a>) -> Self {
-        Self {
-            kind: event.kind,
-            ..Self::default()
-        }
-    }
-}
-
-/// Reads `null` as if the field were absent.
-///
-/// # Errors
-/// When the value is neither null nor a `T`.
-pub fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// A text, or the `id` of an object; empty for anything else, which is tolerated.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reference<'a>(Cow<'a, str>);
-
-impl Reference<'_> {
-    /// The text or id, or nothing.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Reference<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // By hand: serde's untagged enums copy every value before they look at it, on the hottest path there is.
-        deserializer.deserialize_any(ReferenceVisitor)
-    }
-}
-
-struct ReferenceVisitor;
-
-impl<'de> Visitor<'de> for ReferenceVisitor {
-    type Value = Reference<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Reference(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Reference(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut id = Reference::default();
-        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-            if name == "id" {
-                id = map.next_value()?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
+impl<'a> Callback<'a> {
+    /// Reads the value at `scan`; what is no object is an empty callback.
+    ///
+    /// # Errors
+    /// Where it is no JSON.
+    pub fn read(scan: &mut Scan<'a>) -> Result<Self, Fault> {
+        let mut read = Self::default();
+        scan.fields(|scan, name| {
+            match name {
+                "type" => read.kind = scan.word()?,
+                "team_id" => read.team = scan.word()?,
+                "event_id" => read.event_id = scan.word()?,
+                "event_time" => read.event_time = scan.number()?,
+                "authorizations" => read.authorized_team = first_team(scan)?,
+                "event" => read.event = EventHead::read_within(scan)?,
+                _ => drop(scan.skip()?),
             }
-        }
-        Ok(id)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Reference::default())
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Reference::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Reference::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Reference::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Reference::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Reference::default())
+            Ok(())
+        })?;
+        Ok(read)
     }
 }
+
+/// The workspace of the first of a list of installs.
+fn first_team<'a>(scan: &mut Scan<'a>) -> Result<Cow<'a, str>, Fault> {
+    let mut first = None;
+    scan.values(|scan| {
+        let mut team = Cow::default();
+        scan.fields(|scan, name| {
+            match name {
+                "team_id" => team = scan.word()?,
+                _ => drop(scan.skip()?),
+            }
+            Ok(())
+        })?;
+        first.get_or_insert(team);
+        Ok(())
+    })?;
+    Ok(first.unwrap_or_default())
+}
+
+impl<'a> EventHead<'a> {
+    /// Reads the value at `scan`; what is no object is an empty head.
+    ///
+    /// # Errors
+    /// Where it is no JSON.
+    pub fn read(scan: &mut Scan<'a>) -> Result<Self, Fault> {
+        let mut head = Self::default();
+        scan.fields(|scan, name| {
+            match name {
+                "type" => head.kind = scan.word()?,
+                "subtype" => head.subtype = scan.word()?,
+                "user" => head.user = scan.reference()?,
+                "channel" => head.channel = scan.reference()?,
+                "channel_type" => head.channel_type = scan.word()?,
+                "text" => head.text = scan.word()?,
+                "ts" => head.ts = scan.word()?,
+                "thread_ts" => head.thread_ts = scan.word()?,
+                "bot_id" => head.bot_id = scan.word()?,
+                _ => drop(scan.skip()?),
+            }
+            Ok(())
+        })?;
+        Ok(head)
+    }
+
+    /// The same, with the text that it was read from; nothing for `null`.
+    fn read_within(scan: &mut Scan<'a>) -> Result<Option<(&'a str, Self)>, Fault> {
+        let (text, head) = scan.noted(Self::read)?;
+        Ok((text != "null").then_some((text, head)))
+    }
+}
+
 /// A message that somebody posted: a person, or another bot (then `bot_id` is there).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
@@ -183,7 +131,7 @@ pub struct Message {
     /// The conversation.
     pub channel: ChannelId,
     /// `channel`, `group`, `im` or `mpim`; absent over RTM.
-    pub channel_type: Option<String>,
+    pub channel_type: Option<Word>,
     /// What was written, in Slack's markup.
     pub text: String,
     /// Its timestamp: its id within the channel.
@@ -191,9 +139,9 @@ pub struct Message {
     /// The thread it stands in, when it is an answer.
     pub thread_ts: Option<Ts>,
     /// The kind of message, where it is not a plain one.
-    pub subtype: Option<String>,
+    pub subtype: Option<Word>,
     /// The bot that posted it, when a bot did.
-    pub bot_id: Option<String>,
+    pub bot_id: Option<Word>,
 }
 
 /// A slash command that somebody ran.

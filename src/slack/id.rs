@@ -2,18 +2,23 @@
 
 use std::fmt;
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
+
+/// A short text: up to 24 bytes need no allocation, and nearly every identifier, type and timestamp of Slack's has
+/// fewer.
+pub type Word = CompactString;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(Word);
 
         impl $name {
             /// Wraps the identifier as Slack wrote it; no shape is enforced, since Slack's shapes change.
-            pub fn new(id: impl Into<String>) -> Self {
+            pub fn new(id: impl Into<Word>) -> Self {
                 Self(id.into())
             }
 
@@ -36,13 +41,13 @@ macro_rules! ids {
 
         impl From<&str> for $name {
             fn from(id: &str) -> Self {
-                Self(id.to_owned())
+                Self(id.into())
             }
         }
 
         impl From<String> for $name {
             fn from(id: String) -> Self {
-                Self(id)
+                Self(id.into())
             }
         }
     )+};

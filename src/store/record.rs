@@ -61,16 +61,12 @@ pub enum Record {
     },
     /// A turn's commit.
     Turn {
-        /// The delivery's durable name.
-        delivery: String,
+        /// What it was about: the app that acts, and the workspace it acts in.
+        envelope: Arc<Envelope>,
         /// Its row, where it has one.
         row: Option<u64>,
         /// Whose turn it was.
         key: Key,
-        /// The app that acts.
-        app: AppName,
-        /// The workspace it acts in.
-        team: TeamId,
         /// The version of the state's shape.
         version: u32,
         /// The new state; nothing when it is unchanged.
@@ -252,21 +248,19 @@ impl Record {
             },
             Self::Release { row } => referring(entry("release"), row),
             Self::Turn {
-                delivery,
+                envelope,
                 row,
                 key,
-                app,
-                team,
                 version,
                 state,
                 effects,
             } => Entry {
-                name: Some(delivery),
+                name: Some([envelope.id.as_str(), "/", key.handler()].concat()),
                 key: Some(key.as_str().to_owned()),
                 refers: row,
                 n: Some(version),
                 body: state,
-                extra: Some(turn_extra(&app, team, effects)?),
+                extra: Some(turn_extra(&envelope.app, envelope.team.clone(), effects)?),
                 ..entry("turn")
             },
             Self::Drop { row } => referring(entry("drop"), row),

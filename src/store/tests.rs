@@ -120,11 +120,9 @@ pub(super) fn turn(id: &str, row: Option<u64>, key: &str, state: &str, effects: 
         posted: std::collections::BTreeMap::default(),
     };
     Record::Turn {
-        delivery: format!("a/{id}/h"),
+        envelope: envelope(id),
         row,
         key: Key::from_stored(key),
-        app: AppName::new("a"),
-        team: "T1".into(),
         version: 2,
         state: Some(Bytes::copy_from_slice(state.as_bytes())),
         effects: vec![Effect::Call(call); effects],
@@ -164,7 +162,7 @@ fn unfinished_rows_waiting_effects_states_and_marks_come_back() {
         .iter()
         .map(|effect| (effect.seq, effect.n, effect.name.0.as_str()))
         .collect();
-    assert_eq!(effects, [(second, 1, "a/Ev1/h#1")]);
+    assert_eq!(effects, [(second, 1, "a/Ev1/k1#1")]);
     assert!(recovered.effects[0].is_recovered);
     assert_eq!(recovered.marks.len(), 3);
     assert_eq!(opened.state("k1").unwrap(), r#"{"n":1}"#);

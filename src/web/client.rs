@@ -6,7 +6,7 @@ use std::time::Duration;
 use awc::http::StatusCode;
 use awc::http::header::{HeaderMap, RETRY_AFTER};
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::wire::{Api, Incoming, Outgoing, Wire};
@@ -14,7 +14,6 @@ use super::{Error, dial};
 use crate::base::limits::{RESPONSE_BYTES_MAX, RETRY_AFTER_MOST};
 use crate::base::secret::Secret;
 use crate::slack::error::Code;
-use crate::slack::event::null_is_default;
 
 /// Calls Slack's Web API. Belongs to one thread; a clone shares its connections.
 #[derive(Clone)]
@@ -80,6 +79,15 @@ struct Head {
     warning: String,
     #[serde(deserialize_with = "null_is_default")]
     response_metadata: Metadata,
+}
+
+/// Reads `null` as if the field were absent.
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Debug, Default, Deserialize)]

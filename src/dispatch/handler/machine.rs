@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::base::backoff::Backoff;
 use crate::base::clock::Instant;
 use crate::base::limits::{
@@ -72,6 +74,9 @@ pub(super) enum Output<D> {
     AsideAfter(u64, Duration),
 }
 
+/// The outputs of a step: nearly always one or two.
+pub(super) type Out<D> = SmallVec<[Output<D>; 2]>;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// The state is being read.
@@ -126,7 +131,7 @@ impl<D: Item> Machine<D> {
         self.queue.front().map(|entry| &entry.delivery)
     }
 
-    pub(super) fn step(&mut self, now: Instant, input: Input<D>, out: &mut Vec<Output<D>>) {
+    pub(super) fn step(&mut self, now: Instant, input: Input<D>, out: &mut Out<D>) {
         match (self.phase, input) {
             (phase, Input::Delivered(delivery)) => {
                 self.queue.push_back(Entry {
@@ -195,7 +200,7 @@ impl<D: Item> Machine<D> {
         }
     }
 
-    fn begin(&mut self, now: Instant, out: &mut Vec<Output<D>>) {
+    fn begin(&mut self, now: Instant, out: &mut Out<D>) {
         let Some(head) = self.queue.front_mut() else {
             self.phase = Phase::Idle;
             return;
@@ -214,7 +219,7 @@ impl<D: Item> Machine<D> {
     }
 
     /// The head's turn failed: again later, or never.
-    fn fail(&mut self, now: Instant, error: &str, out: &mut Vec<Output<D>>) {
+    fn fail(&mut self, now: Instant, error: &str, out: &mut Out<D>) {
         let Some(mut head) = self.queue.pop_front() else {
             return;
         };
@@ -239,7 +244,7 @@ impl<D: Item> Machine<D> {
     }
 
     /// A state that can't be read counts as a try of the head's turn.
-    fn fail_loading(&mut self, now: Instant, error: &str, out: &mut Vec<Output<D>>) {
+    fn fail_loading(&mut self, now: Instant, error: &str, out: &mut Out<D>) {
         self.phase = Phase::Waiting { is_loaded: false };
         let Some(mut head) = self.queue.pop_front() else {
             out.push(Output::RetryAfter(BACKOFF.most));
@@ -297,12 +302,12 @@ mod tests {
 
     fn run(inputs: Vec<Input<u32>>) -> Vec<Output<u32>> {
         let (mut machine, now) = (Machine::new(Rng::seeded(1)), Clock::system().now());
-        let mut out = Vec::new();
+        let mut out = SmallVec::new();
         for input in inputs {
             machine.step(now, input, &mut out);
         }
         out.retain(|output| !matches!(output, Output::RetryAfter(_)));
-        out
+        out.into_vec()
     }
 
     fn begin(attempt: u32) -> Output<u32> {

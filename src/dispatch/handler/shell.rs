@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use bytes::Bytes;
+use smallvec::SmallVec;
 use tracing::Instrument;
 
 use super::machine::{Input, Item, Machine, Output};
-use crate::actor::fence::{fenced, fenced_now};
+use crate::actor::batch::Batch;
+use crate::actor::fence::{Begun, Broken, begun, fenced, fenced_now};
 use crate::actor::port::{Admitted, WayBack};
 use crate::base::clock::Clock;
 use crate::base::limits::{EFFECTS_BYTES_MAX, EFFECTS_MAX, STATE_BYTES_MAX};
@@ -98,14 +100,12 @@ pub enum TurnResult {
     GiveUp(String),
 }
 
-impl Message for TurnEnded {
-    type Result = ();
-}
-
 /// What every handler of a shard works with.
 #[derive(Clone)]
 pub struct Workplace {
     /// Where ended turns go.
+    pub ended: Batch<InboxShell, TurnEnded>,
+    /// Where everything else of a turn goes.
     pub inbox: WayBack<InboxShell>,
     /// Where states are read.
     pub reader: Reader,
@@ -164,18 +164,27 @@ impl HandlerShell {
     }
 
     fn step(&mut self, input: Input<Admitted<Routed>>, context: &mut Context<Self>) {
-        let mut out = Vec::new();
-        self.machine
-            .step(self.workplace.clock.now(), input, &mut out);
-        for output in out {
-            self.perform(output, context);
+        let mut next = Some(input);
+        while let Some(input) = next.take() {
+            let mut out = SmallVec::new();
+            self.machine
+                .step(self.workplace.clock.now(), input, &mut out);
+            for output in out {
+                // At most one turn begins in a step.
+                next = self.perform(output, context).or(next);
+            }
         }
     }
 
-    fn perform(&mut self, output: Output<Admitted<Routed>>, context: &mut Context<Self>) {
+    /// What follows at once, where something does.
+    fn perform(
+        &mut self,
+        output: Output<Admitted<Routed>>,
+        context: &mut Context<Self>,
+    ) -> Option<Input<Admitted<Routed>>> {
         match output {
             Output::Load => self.load(context),
-            Output::Begin { attempt } => self.begin(attempt, context),
+            Output::Begin { attempt } => return self.begin(attempt, context),
             // Its permit goes with it: there is room in the mailbox again.
             Output::Done(delivery) => drop(delivery),
             Output::GiveUp { delivery, error } => {
@@ -202,6 +211,7 @@ impl HandlerShell {
                 });
             }
         }
+        None
     }
 
     fn load(&self, context: &mut Context<Self>) {
@@ -228,70 +238,77 @@ impl HandlerShell {
         }));
     }
 
-    fn begin(&mut self, attempt: u32, context: &mut Context<Self>) {
-        let Some(head) = self.machine.head() else {
-            return;
-        };
+    fn begin(
+        &mut self,
+        attempt: u32,
+        context: &mut Context<Self>,
+    ) -> Option<Input<Admitted<Routed>>> {
+        let head = self.machine.head()?;
         let Routed {
             delivery,
             route,
             policy,
         } = &head.message;
-        let within = policy.within;
+        let (slot, within) = (delivery.slot, policy.within);
         let envelope = Arc::clone(&delivery.envelope);
         let span = tracing::info_span!("turn", key = %self.key, team = %envelope.team, event = %envelope.id, attempt);
-        let subject = &envelope.subject;
-        let place = Place {
-            team: envelope.team.clone(),
-            user: subject.user.clone(),
-            channel: subject.channel.clone(),
-            ts: subject.ts.clone(),
-            thread_ts: subject.thread_ts.clone(),
-        };
         let turn = Turn::new(Setting {
             app: envelope.app.clone(),
             key: self.key.clone(),
             delivery: delivery.id(),
             attempt,
-            context: place,
+            context: Place::of(&envelope),
             hops: envelope.hops,
             reads: Rc::clone(&self.workplace.reads),
             calls: Rc::clone(&self.workplace.calls),
         });
-        let slot = delivery.slot;
         let work = self.activation.begin(*route, envelope, turn);
+        let work = match span.in_scope(|| begun(work)) {
+            Begun::Ended(ended) => return Some(self.ended(slot, attempt, ended)),
+            Begun::Waits(work) => work,
+        };
         let fenced = fenced(within, work).instrument(span).into_actor(self);
         context.spawn(fenced.map(move |ended, shell, context| {
-            let ended = match ended {
-                Ok(Ok(outcome)) => checked(outcome, shell.workplace.is_over_quota.get()),
-                Ok(Err(error)) => Err(told(&*error)),
-                Err(broken) => Err(broken.to_string()),
-            };
-            match ended {
-                Ok(outcome) => shell.commit(slot, outcome, context),
-                Err(error) => {
-                    // Dropping a state runs the author's code too.
-                    let activation = &mut shell.activation;
-                    if let Err(broken) = fenced_now(|| activation.refuse()) {
-                        tracing::error!(key = %shell.key, %broken, "dropping a state failed");
-                    }
-                    tracing::info!(key = %shell.key, attempt, %error, "a turn failed");
-                    shell.step(Input::Failed(error), context);
-                }
-            }
+            let next = shell.ended(slot, attempt, ended);
+            shell.step(next, context);
         }));
+        None
     }
 
-    fn commit(&mut self, slot: u64, outcome: Outcome, context: &mut Context<Self>) {
-        if let Some(state) = &outcome.state {
-            self.activation.accept(Bytes::clone(state));
+    /// What a turn's end means for the key.
+    fn ended(
+        &mut self,
+        slot: u64,
+        attempt: u32,
+        ended: Result<crate::bot::Result<Outcome>, Broken>,
+    ) -> Input<Admitted<Routed>> {
+        let ended = match ended {
+            Ok(Ok(outcome)) => checked(outcome, self.workplace.is_over_quota.get()),
+            Ok(Err(error)) => Err(told(&*error)),
+            Err(broken) => Err(broken.to_string()),
+        };
+        match ended {
+            Ok(outcome) => {
+                if let Some(state) = &outcome.state {
+                    self.activation.accept(Bytes::clone(state));
+                }
+                self.end(slot, TurnResult::Commit(outcome));
+                Input::Committed
+            }
+            Err(error) => {
+                // Dropping a state runs the author's code too.
+                let activation = &mut self.activation;
+                if let Err(broken) = fenced_now(|| activation.refuse()) {
+                    tracing::error!(key = %self.key, %broken, "dropping a state failed");
+                }
+                tracing::info!(key = %self.key, attempt, %error, "a turn failed");
+                Input::Failed(error)
+            }
         }
-        self.end(slot, TurnResult::Commit(outcome));
-        self.step(Input::Committed, context);
     }
 
     fn end(&self, slot: u64, result: TurnResult) {
-        self.workplace.inbox.send(TurnEnded { slot, result });
+        self.workplace.ended.put(TurnEnded { slot, result });
     }
 }
 

@@ -1,27 +1,21 @@
 //! Which envelopes memory has seen: a window of ten minutes, under a cap.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use crate::base::clock::Instant;
 use crate::base::limits::{MARKS_IN_MEMORY, MARKS_IN_MEMORY_MAX};
+use crate::base::map::Map;
 use crate::flow::envelope::Mark;
 
 /// How far our clock may be from Slack's, in seconds; further apart, an old event may look remembered.
 const CLOCKS_APART_S: u64 = 30;
 
-/// What is known of a mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// Its event is open under this number.
-    Open(u64),
-    /// It is durable.
-    Durable,
-}
-
-/// The marks in memory.
+/// The marks in memory, each with the number under which its event was admitted. Whether that event is still open
+/// is the machine's to know: a mark is written once and never touched again, for each touch is a miss of the
+/// processor's caches.
 #[derive(Debug)]
 pub(super) struct Dedupe {
-    seen: HashMap<Mark, Seen>,
+    seen: Map<Mark, u64>,
     order: VecDeque<(Instant, Mark)>,
     /// Events that happened before, by Slack's clock in seconds, may have been forgotten.
     covers_since_s: u64,
@@ -32,22 +26,30 @@ impl Dedupe {
     /// A window that begins now; `since_s` is what the marks of an earlier run reach back to.
     pub(super) fn new(now: Instant, now_s: u64, since_s: u64) -> Self {
         Self {
-            seen: HashMap::new(),
+            seen: Map::default(),
             order: VecDeque::new(),
             covers_since_s: since_s,
             started: (now, now_s),
         }
     }
 
-    pub(super) fn get(&self, mark: Mark) -> Option<Seen> {
+    /// The number of the event that brought the mark; 0 for one of an earlier run.
+    pub(super) fn get(&self, mark: Mark) -> Option<u64> {
         self.seen.get(&mark).copied()
     }
 
-    pub(super) fn put(&mut self, now: Instant, mark: Mark, seen: Seen) {
-        if self.seen.insert(mark, seen).is_none() {
+    /// A mark that was not there, of the event `number`. What is too old is forgotten, unless it `is_open`.
+    pub(super) fn put(
+        &mut self,
+        now: Instant,
+        mark: Mark,
+        number: u64,
+        is_open: impl Fn(u64) -> bool,
+    ) {
+        if self.seen.insert(mark, number).is_none() {
             self.order.push_back((now, mark));
         }
-        self.trim(now);
+        self.trim(now, is_open);
     }
 
     /// Whether an event that happened then would be remembered if it had been seen. Times that Slack did not
@@ -61,7 +63,7 @@ impl Dedupe {
         self.seen.len()
     }
 
-    fn trim(&mut self, now: Instant) {
+    fn trim(&mut self, now: Instant, is_open: impl Fn(u64) -> bool) {
         for _ in 0..self.order.len() {
             let Some(&(at, mark)) = self.order.front() else {
                 return;
@@ -71,7 +73,7 @@ impl Dedupe {
                 return;
             }
             self.order.pop_front();
-            if let Some(Seen::Open(_)) = self.seen.get(&mark) {
+            if self.seen.get(&mark).is_some_and(|&number| is_open(number)) {
                 // What is open stays known until its event's end.
                 self.order.push_back((now, mark));
                 continue;
@@ -95,11 +97,11 @@ mod tests {
     fn marks_are_known_for_ten_minutes_and_later_events_say_so() {
         let now = Clock::system().now();
         let mut dedupe = Dedupe::new(now, 1000, 400);
-        dedupe.put(now, Mark(1), Seen::Durable);
-        assert_eq!(dedupe.get(Mark(1)), Some(Seen::Durable));
+        dedupe.put(now, Mark(1), 7, |_| false);
+        assert_eq!(dedupe.get(Mark(1)), Some(7));
         assert!(dedupe.covers(430) && !dedupe.covers(429) && dedupe.covers(0));
         let later = now + MARKS_IN_MEMORY + Duration::from_secs(1);
-        dedupe.put(later, Mark(2), Seen::Durable);
+        dedupe.put(later, Mark(2), 8, |_| false);
         assert_eq!(dedupe.get(Mark(1)), None);
         assert!(!dedupe.covers(1030) && dedupe.covers(1031));
     }
@@ -109,12 +111,12 @@ mod tests {
         let now = Clock::system().now();
         let mut dedupe = Dedupe::new(now, 1000, 0);
         for n in 0..(MARKS_IN_MEMORY_MAX as u128 + 10) {
-            dedupe.put(now, Mark(n), Seen::Durable);
+            dedupe.put(now, Mark(n), 1, |_| false);
         }
         assert_eq!(dedupe.len(), MARKS_IN_MEMORY_MAX);
         let mut dedupe = Dedupe::new(now, 1000, 0);
-        dedupe.put(now, Mark(1), Seen::Open(7));
-        dedupe.put(now + MARKS_IN_MEMORY * 2, Mark(2), Seen::Durable);
-        assert_eq!(dedupe.get(Mark(1)), Some(Seen::Open(7)));
+        dedupe.put(now, Mark(1), 7, |_| true);
+        dedupe.put(now + MARKS_IN_MEMORY * 2, Mark(2), 8, |_| true);
+        assert_eq!(dedupe.get(Mark(1)), Some(7));
     }
 }

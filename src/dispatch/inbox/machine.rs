@@ -7,14 +7,16 @@ mod exhuming;
 mod lagging;
 mod turns;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
-use super::dedupe::{Dedupe, Seen};
+use super::dedupe::Dedupe;
 use crate::base::clock::Instant;
 use crate::base::limits::LAGGING_MAX;
+use crate::base::map::Map;
 use crate::bot::route::Policy;
 use crate::dispatch::handler::TurnResult;
 use crate::dispatch::router::Router;
@@ -113,7 +115,8 @@ pub struct Counted {
 struct Event {
     mark: Option<Mark>,
     is_marked: bool,
-    acks: Vec<Ack>,
+    /// More than one where copies came on several sockets before it was durable.
+    acks: SmallVec<[Ack; 1]>,
     /// Deliveries that are neither stored nor committed.
     undurable: usize,
     /// Deliveries that hold this event open.
@@ -121,6 +124,13 @@ struct Event {
     /// The ack waits for the answer of this delivery.
     held_for: Option<u64>,
     _permit: Option<Permit>,
+}
+
+impl Event {
+    /// Whether its ack must still wait.
+    fn is_ack_owed(&self) -> bool {
+        self.undurable > 0 || self.held_for.is_some()
+    }
 }
 
 /// A delivery in memory.
@@ -199,12 +209,12 @@ pub(super) struct Machine {
     installs: Installs,
     dedupe: Dedupe,
     next: u64,
-    events: HashMap<u64, Event>,
-    open: HashMap<u64, Open>,
-    residents: HashMap<Key, Resident>,
-    checking: HashMap<u64, Arrival>,
+    events: Map<u64, Event>,
+    open: Map<u64, Open>,
+    residents: Map<Key, Resident>,
+    checking: Map<u64, Arrival>,
     /// Rows of an earlier run, with how many runs ended while they ran.
-    suspects: HashMap<u64, u32>,
+    suspects: Map<u64, u32>,
     fresh: VecDeque<(Instant, u64)>,
     held: VecDeque<(Instant, u64)>,
     unnumbered: VecDeque<Unnumbered>,
@@ -224,11 +234,11 @@ impl Machine {
             installs,
             dedupe,
             next: 0,
-            events: HashMap::new(),
-            open: HashMap::new(),
-            residents: HashMap::new(),
-            checking: HashMap::new(),
-            suspects: HashMap::new(),
+            events: Map::default(),
+            open: Map::default(),
+            residents: Map::default(),
+            checking: Map::default(),
+            suspects: Map::default(),
             fresh: VecDeque::new(),
             held: VecDeque::new(),
             unnumbered: VecDeque::new(),
@@ -244,7 +254,7 @@ impl Machine {
     /// Marks of an earlier run.
     pub(super) fn remember(&mut self, now: Instant, marks: &[Mark]) {
         for &mark in marks {
-            self.dedupe.put(now, mark, Seen::Durable);
+            self.dedupe.put(now, mark, 0, |_| false);
         }
     }
 
@@ -289,7 +299,7 @@ impl Machine {
             Input::AttemptSurvived(slot) => self.record_survival(slot, out),
             Input::Recovered(rows) => self.recover(rows, out),
             Input::TurnEnded(slot, result) => self.end_turn(slot, result, out),
-            Input::Durable(upto) => self.become_durable(upto, now, out),
+            Input::Durable(upto) => self.become_durable(upto, out),
             Input::RowsRead(key, wanted, found) => self.resume(&key, &wanted, found, out),
             Input::MarkRead(number, is_known) => self.checked(now, number, is_known, out),
             Input::Exhume(exhumed) => self.exhume(exhumed, out),

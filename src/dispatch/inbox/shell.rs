@@ -12,6 +12,7 @@ use super::dedupe::Dedupe;
 use super::machine::{Input, Machine, Output};
 use super::messages::{Arrived, Count, Counts, Exhume, FlushWanted, Go, Recovered, Stop, Written};
 use crate::actor::alarm::Alarm;
+use crate::actor::batch::{Batch, Batched};
 use crate::actor::port::{Port, Undelivered, WayBack};
 use crate::actor::vital::Vital;
 use crate::base::clock::{Clock, Instant};
@@ -83,6 +84,9 @@ pub struct InboxShell {
     /// What came while earlier arrivals are with their actors.
     waiting: VecDeque<Arrived>,
     is_arriving: bool,
+    /// Room that steps and batches use again.
+    out: Vec<Output>,
+    spent: Vec<TurnEnded>,
     _vital: Vital,
     /// How many dead letters have still to leave before who asked is told.
     exhuming: VecDeque<(usize, oneshot::Sender<Result<(), &'static str>>)>,
@@ -118,6 +122,7 @@ impl InboxShell {
                     web,
                     inbox: way_back.clone(),
                 }),
+                ended: Batch::new(way_back.clone()),
                 inbox: way_back,
                 is_over_quota: Rc::default(),
             },
@@ -129,6 +134,8 @@ impl InboxShell {
             flushes: VecDeque::new(),
             waiting: VecDeque::new(),
             is_arriving: false,
+            out: Vec::new(),
+            spent: Vec::new(),
             _vital: Vital::new("inbox"),
             exhuming: VecDeque::new(),
             parts,
@@ -140,11 +147,19 @@ impl InboxShell {
     }
 
     fn step_at(&mut self, now: Instant, input: Input, context: &mut Context<Self>) {
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.out);
         self.machine.step(now, input, &mut out);
+        self.finish(out, context);
+    }
+
+    fn finish(&mut self, mut out: Vec<Output>, context: &mut Context<Self>) {
         self.submit(&mut out);
-        for output in out {
+        for output in out.drain(..) {
             self.perform(output, context);
+        }
+        // What was done may have brought a step of its own.
+        if self.out.capacity() < out.capacity() {
+            self.out = out;
         }
         self.pass_on(context);
     }
@@ -244,10 +259,8 @@ impl InboxShell {
                 Err(Undelivered::Full(routed)) => {
                     let error = "its mailbox is full".to_owned();
                     let slot = routed.delivery.slot;
-                    return self.workplace.inbox.send(TurnEnded {
-                        slot,
-                        result: TurnResult::GiveUp(error),
-                    });
+                    let result = TurnResult::GiveUp(error);
+                    return self.workplace.ended.put(TurnEnded { slot, result });
                 }
                 // It panicked outside of a turn: a new one takes its place.
                 Err(Undelivered::Gone(routed)) => routed,
@@ -407,11 +420,19 @@ impl Handler<Go> for InboxShell {
     }
 }
 
-impl Handler<TurnEnded> for InboxShell {
+impl Handler<Batched<TurnEnded>> for InboxShell {
     type Result = ();
 
-    fn handle(&mut self, ended: TurnEnded, context: &mut Self::Context) {
-        self.step(Input::TurnEnded(ended.slot, ended.result), context);
+    /// One lock of the store's queue and one wake-up of its writer for all of them.
+    fn handle(&mut self, _: Batched<TurnEnded>, context: &mut Self::Context) {
+        let mut ended = self.workplace.ended.swap(std::mem::take(&mut self.spent));
+        let (now, mut out) = (self.parts.clock.now(), std::mem::take(&mut self.out));
+        for TurnEnded { slot, result } in ended.drain(..) {
+            let input = Input::TurnEnded(slot, result);
+            self.machine.step(now, input, &mut out);
+        }
+        self.spent = ended;
+        self.finish(out, context);
     }
 }
 

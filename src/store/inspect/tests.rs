@@ -192,11 +192,9 @@ fn waiting_effects_are_counted_by_lane_and_never_show_where_an_answer_goes() {
         ]
     );
     let late = Record::Turn {
-        delivery: "a/Ev2/h".into(),
+        envelope: envelope("Ev2"),
         row: None,
         key: Key::from_stored("h/a/T1/user/U1"),
-        app: AppName::new("a"),
-        team: "T1".into(),
         version: 1,
         state: None,
         effects: vec![Effect::Call(Call {

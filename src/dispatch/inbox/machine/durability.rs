@@ -1,11 +1,10 @@
 //! What the writer's news means: acks go out, effects are let go, events end.
 
-use super::{Consequence, Machine, Output, Seen};
-use crate::base::clock::Instant;
+use super::{Consequence, Machine, Output};
 use crate::flow::effect::{Committed, Effect, EffectName};
 
 impl Machine {
-    pub(super) fn become_durable(&mut self, upto: u64, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn become_durable(&mut self, upto: u64, out: &mut Vec<Output>) {
         self.durable = self.durable.max(upto);
         let mut lagging = Vec::new();
         while let Some((seq, _)) = self.in_flight.front()
@@ -15,14 +14,14 @@ impl Machine {
                 return;
             };
             match consequence {
-                Consequence::Stored(slot) => self.delivery_is_durable(slot, now, out),
+                Consequence::Stored(slot) => self.delivery_is_durable(slot, out),
                 Consequence::Lagged(event, key) => {
-                    self.event_is_durable(event, now, out);
-                    self.close_delivery(event, now, out);
+                    self.event_is_durable(event, out);
+                    self.close_delivery(event, out);
                     lagging.push(key);
                 }
                 Consequence::Returned(key) => lagging.push(key),
-                Consequence::Settled(slot, effects) => self.settle(seq, slot, effects, now, out),
+                Consequence::Settled(slot, effects) => self.settle(seq, slot, effects, out),
                 Consequence::Released(event) => self.release_acks(event, out),
                 Consequence::OnRecord(slot) => {
                     let key = self.open.get(&slot).map(|open| open.key.clone());
@@ -49,7 +48,7 @@ impl Machine {
         }
     }
 
-    fn delivery_is_durable(&mut self, slot: u64, now: Instant, out: &mut Vec<Output>) {
+    fn delivery_is_durable(&mut self, slot: u64, out: &mut Vec<Output>) {
         let Some(open) = self.open.get_mut(&slot) else {
             return;
         };
@@ -57,34 +56,23 @@ impl Machine {
             return;
         }
         if let Some(event) = open.event {
-            self.event_is_durable(event, now, out);
+            self.event_is_durable(event, out);
         }
     }
 
     /// One more delivery of the event is durable; with the last one its ack goes out.
-    fn event_is_durable(&mut self, number: u64, now: Instant, out: &mut Vec<Output>) {
+    fn event_is_durable(&mut self, number: u64, out: &mut Vec<Output>) {
         let Some(event) = self.events.get_mut(&number) else {
             return;
         };
         event.undurable = event.undurable.saturating_sub(1);
-        if event.undurable > 0 || event.held_for.is_some() {
-            return;
-        }
-        out.extend(event.acks.drain(..).map(|ack| Output::Ack(ack, None)));
-        if let Some(mark) = event.mark {
-            self.dedupe.put(now, mark, Seen::Durable);
+        if !event.is_ack_owed() {
+            out.extend(event.acks.drain(..).map(|ack| Output::Ack(ack, None)));
         }
     }
 
-    fn settle(
-        &mut self,
-        seq: u64,
-        slot: u64,
-        effects: Vec<Effect>,
-        now: Instant,
-        out: &mut Vec<Output>,
-    ) {
-        self.delivery_is_durable(slot, now, out);
+    fn settle(&mut self, seq: u64, slot: u64, effects: Vec<Effect>, out: &mut Vec<Output>) {
+        self.delivery_is_durable(slot, out);
         let Some(open) = self.open.remove(&slot) else {
             return;
         };
@@ -102,7 +90,7 @@ impl Machine {
                         .map(|ack| Output::Ack(ack, answer.take())),
                 );
             }
-            self.close_delivery(number, now, out);
+            self.close_delivery(number, out);
         }
         if effects.is_empty() {
             return;
@@ -124,15 +112,12 @@ impl Machine {
     }
 
     /// With its last delivery the event leaves memory, and its permit is given back.
-    fn close_delivery(&mut self, number: u64, now: Instant, out: &mut Vec<Output>) {
+    fn close_delivery(&mut self, number: u64, out: &mut Vec<Output>) {
         let Some(event) = self.events.get_mut(&number) else {
             return;
         };
         event.open = event.open.saturating_sub(1);
         if event.open == 0 {
-            if let Some(mark) = event.mark {
-                self.dedupe.put(now, mark, Seen::Durable);
-            }
             self.release_acks(number, out);
             self.events.remove(&number);
         }

@@ -75,11 +75,9 @@ impl Machine {
             open.answer = answer;
         }
         let record = Record::Turn {
-            delivery: open.id(),
+            envelope: Arc::clone(&open.envelope),
             row: open.row.seq(),
             key: open.key.clone(),
-            app: open.envelope.app.clone(),
-            team: open.envelope.team.clone(),
             version,
             state,
             effects: effects.clone(),
@@ -152,10 +150,8 @@ impl Machine {
         let Some(row) = open.row.seq() else {
             return;
         };
+        // The ack stays held until the release is durable: the event's mark goes with it.
         open.is_late = true;
-        if let Some(event) = self.events.get_mut(&number) {
-            event.held_for = None;
-        }
         let mark = self.take_mark(number);
         self.submit(
             Record::Release { row },

@@ -27,14 +27,15 @@ impl ConnectionShell {
         let mut brought = 0;
         for frame in frames {
             // Checked once here: nothing behind looks at every byte.
-            if std::str::from_utf8(&frame).is_err() {
+            let Ok(text) = std::str::from_utf8(&frame) else {
                 self.odd(generation);
                 tracing::warn!(connection = %self.parts.line.name, "a frame that is not UTF-8; it is left alone");
                 continue;
-            }
+            };
             brought += u64::from(match self.parts.line.transport {
                 Transport::SocketMode { .. } => {
-                    self.socket_mode_frame(generation, &frame, &mut arrivals, context)
+                    let read = socket_mode::read(&frame, text);
+                    self.socket_mode_frame(generation, read, &mut arrivals, context)
                 }
                 Transport::Rtm { .. } => self.rtm_frame(generation, frame, &mut arrivals, context),
             });
@@ -67,13 +68,13 @@ impl ConnectionShell {
     fn socket_mode_frame(
         &mut self,
         generation: Generation,
-        frame: &Bytes,
+        read: socket_mode::Read<'_>,
         arrivals: &mut [Vec<Arrival>],
         context: &mut Ctx,
     ) -> bool {
         use socket_mode::Read;
         let connection = self.parts.line.name.as_str();
-        let said = match socket_mode::read(frame) {
+        let said = match read {
             Read::Hello(hello) => {
                 tracing::debug!(generation, connections = hello.num_connections, "hello");
                 SocketMode::Hello(Greeted {
@@ -89,6 +90,7 @@ impl ConnectionShell {
                 envelope_id,
                 kind,
                 payload,
+                callback,
                 is_retry,
             } => {
                 let origin = Origin {
@@ -96,7 +98,17 @@ impl ConnectionShell {
                     envelope_id: envelope_id.as_str(),
                     team: TeamId::default(),
                 };
-                let read = Envelope::read(kind, &origin, payload, self.parts.clock.unix_ms());
+                let received_ms = self.parts.clock.unix_ms();
+                let read = if kind == Kind::Event {
+                    Ok(Envelope::of_callback(
+                        &origin,
+                        payload,
+                        callback,
+                        received_ms,
+                    ))
+                } else {
+                    Envelope::read(kind, &origin, payload, received_ms)
+                };
                 let read = read.map(|envelope| (envelope, Some(envelope_id), is_retry));
                 self.admit(generation, read, arrivals);
                 return true;

@@ -242,13 +242,16 @@ impl Shard {
                         )
                     }
                     Record::Turn {
-                        delivery,
+                        envelope,
+                        key,
                         row,
                         effects,
                         ..
                     } => {
                         format!(
-                            "turn {delivery} row {row:?} effects {}{marked}",
+                            "turn {}/{} row {row:?} effects {}{marked}",
+                            envelope.id,
+                            key.handler(),
                             effects.len()
                         )
                     }
