@@ -31,13 +31,16 @@
 //! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
 mod exhume;
 mod folder;
+mod format_one;
 pub mod inspect;
 mod journal;
+mod line;
 mod marks;
 mod reader;
 mod record;
 mod space;
 mod state;
+mod sum;
 mod unfolded;
 mod writer;
 
@@ -51,7 +54,7 @@ pub use journal::{Probe, Step};
 pub use reader::{Reader, StoredState};
 pub use record::{DeadHead, Outcome, Record, RowHead, Submission};
 pub use space::{FreeBytes, Space, free_bytes};
-pub use unfolded::Unfolded;
+use unfolded::Unfolded;
 pub use writer::{Durable, Queue, Submitter};
 
 use crate::base::clock::Clock;
@@ -149,8 +152,6 @@ pub struct Store {
     pub queue: Arc<Queue>,
     /// Answers reads.
     pub reader: Reader,
-    /// The states that are not in `state.db` yet.
-    pub unfolded: Arc<Unfolded>,
     /// Whether there is room on the disk.
     pub space: Space,
     path: PathBuf,
@@ -198,7 +199,7 @@ impl Store {
         };
         let next_seq = state.watermark()? + 1;
         let unfolded = Arc::new(Unfolded::default());
-        let queue = Arc::new(Queue::new(next_seq));
+        let queue = Arc::new(Queue::new(next_seq, Arc::clone(&unfolded)));
         let space = Space::default();
         let watch = folder::Watch {
             space: space.clone(),
@@ -220,7 +221,6 @@ impl Store {
         let store = Self {
             queue,
             reader,
-            unfolded,
             space,
             path: config.path.clone(),
             threads: vec![write_thread, fold_thread, read_thread],

@@ -6,12 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
 use callboard::app::{Ended, Running};
 use callboard::base::clock::Clock;
 use callboard::base::secret::Secret;
 use callboard::config::{App, Config, Connection, Runtime, Slack, Store as StoreConfig, Transport};
-use callboard::flow::envelope::{Envelope, Kind, Subject};
 use callboard::flow::key::{AppName, Key, Scope};
 use callboard::prelude::*;
 use callboard::slack::id::TeamId;
@@ -138,7 +136,9 @@ fn submission(app: &AppName, user: u64, from: store::Submitter) -> Submission {
     );
     Submission {
         record: Record::Turn {
-            envelope: Arc::new(envelope(app, team, user)),
+            event: format!("{APP}/Fill{user}").into(),
+            app: app.clone(),
+            team,
             row: None,
             key,
             version: Counter::VERSION,
@@ -147,21 +147,5 @@ fn submission(app: &AppName, user: u64, from: store::Submitter) -> Submission {
         },
         mark: None,
         from,
-    }
-}
-
-/// What a stored turn was about: as much of it as the journal keeps.
-fn envelope(app: &AppName, team: TeamId, user: u64) -> Envelope {
-    Envelope {
-        id: format!("{APP}/Fill{user}"),
-        app: app.clone(),
-        team,
-        kind: Kind::Event,
-        subject: Subject::default(),
-        payload: Bytes::new(),
-        event: Bytes::new(),
-        received_ms: 0,
-        happened_s: 0,
-        hops: 0,
     }
 }

@@ -335,7 +335,6 @@ impl Stage {
                     directory: directory.clone(),
                     queue: Arc::clone(&store.queue),
                     reader: store.reader.clone(),
-                    unfolded: Arc::clone(&store.unfolded),
                     space: store.space.clone(),
                     outbox: entrance.clone(),
                     api: Api::Url(self.base_url.clone()),

@@ -12,12 +12,20 @@ pub const ACK_FRAME_BYTES_MAX: usize = 20_000;
 /// Bytes of a journal file, about, at which a new one is begun. Larger: fewer files, slower first fold.
 pub const JOURNAL_FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Entries that one fold takes at most, and after how many new ones the folder is woken. Bounds the memory of a
-/// fold and of the states that are not folded yet.
-pub const FOLD_ENTRIES: u64 = 20_000;
+/// Bytes of the journal that one fold stands for. Bounds its memory, and that of what is not folded yet.
+pub const FOLD_BYTES: usize = 16 * 1024 * 1024;
 
-/// How long the folder sleeps when nothing wakes it.
-pub const FOLD_EVERY: Duration = Duration::from_secs(2);
+/// How long what is written may wait to be folded. Longer: fewer, larger folds, and more to read at a start.
+pub const FOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// Bytes of the journal that wait for the folder. Beyond: the writer waits, and with it every ack.
+pub const FOLD_WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of the journal after which the folder is woken to sum up. Less: more wake-ups.
+pub const SUM_EVERY_BYTES: usize = 256 * 1024;
+
+/// How often the room on the disk is looked at.
+pub const SPACE_LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Questions to the store that may wait; further askers wait for room.
 pub const READS_WAITING_MAX: usize = 1024;

@@ -1,5 +1,7 @@
 //! What one key sends another, and jobs send back: effects that become deliveries.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -46,7 +48,7 @@ pub(super) fn arrival(
     let mut envelope = Envelope::read(kind, &origin, Bytes::from(payload), 0)?;
     envelope.team = committed.team.clone();
     let arrival = Arrival {
-        envelope,
+        envelope: Arc::new(envelope),
         ack: None,
         permit: None,
         is_retry: false,

@@ -1,6 +1,9 @@
 //! The envelope: our record of what Slack delivered, whatever transport brought it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use compact_str::format_compact;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -94,7 +97,7 @@ pub struct Subject {
 #[derive(Debug, Clone)]
 pub struct Envelope {
     /// What it is deduplicated by, with the app in front: `acme/Ev1`. Empty: never deduplicated.
-    pub id: String,
+    pub id: Word,
     /// The app it came to.
     pub app: AppName,
     /// The workspace it is about.
@@ -181,7 +184,7 @@ impl Envelope {
 
     fn unread(kind: Kind, origin: &Origin<'_>, payload: Bytes, received_ms: u64) -> Self {
         Self {
-            id: String::new(),
+            id: Word::default(),
             app: origin.app.clone(),
             team: origin.team.clone(),
             kind,
@@ -214,7 +217,7 @@ impl Envelope {
         };
         self.happened_s = callback.event_time;
         if !callback.event_id.is_empty() {
-            self.id = [self.app.as_str(), "/", &callback.event_id].concat();
+            self.id = format_compact!("{}/{}", self.app, callback.event_id);
         }
         match callback.event {
             Some((event, head)) => {
@@ -255,7 +258,7 @@ impl Envelope {
                 ..
             } = &self.subject;
             // A change and its message share a ts, so the kind is part of the id.
-            self.id = format!("{}/{}/{name}.{subtype}/{channel}/{ts}", self.app, self.team);
+            self.id = format_compact!("{}/{}/{name}.{subtype}/{channel}/{ts}", self.app, self.team);
         }
         Ok(())
     }
@@ -263,7 +266,7 @@ impl Envelope {
     fn read_command(&mut self, envelope_id: &str) -> Result<(), Unreadable> {
         let command: Command = serde_json::from_slice(&self.payload)
             .map_err(|error| Unreadable::new("slash_commands payload", &error))?;
-        self.id = format!("{}/{envelope_id}", self.app);
+        self.id = format_compact!("{}/{envelope_id}", self.app);
         self.team = command.team_id;
         self.subject = Subject {
             name: command.command.into(),
@@ -278,7 +281,7 @@ impl Envelope {
     fn read_interaction(&mut self, envelope_id: &str) -> Result<(), Unreadable> {
         let head: InteractionHead = serde_json::from_slice(&self.payload)
             .map_err(|error| Unreadable::new("interactive payload", &error))?;
-        self.id = format!("{}/{envelope_id}", self.app);
+        self.id = format_compact!("{}/{envelope_id}", self.app);
         self.team = head
             .team
             .map_or_else(|| head.user.team_id.clone().into(), |team| team.id.into());
@@ -300,7 +303,7 @@ impl Envelope {
             ..
         } = serde_json::from_slice(&self.payload)
             .map_err(|error| Unreadable::new("internal payload", &error))?;
-        self.id = effect;
+        self.id = effect.into();
         self.team = context.team;
         self.hops = hops;
         self.subject = Subject {
@@ -316,7 +319,7 @@ impl Envelope {
 
     /// Names an envelope that Slack gave no id: unique, and never deduplicated.
     pub fn name_anonymous(&mut self, nonce: u64) {
-        self.id = format!("{}{ANONYMOUS}{nonce:016x}", self.app);
+        self.id = format_compact!("{}{ANONYMOUS}{nonce:016x}", self.app);
     }
 
     /// The hash by which it is deduplicated; nothing for what is never a duplicate.
@@ -438,7 +441,7 @@ pub struct Memo {
 #[derive(Debug)]
 pub struct Arrival {
     /// What came.
-    pub envelope: Envelope,
+    pub envelope: Arc<Envelope>,
     /// The right to ack it; none where the transport has no acks.
     pub ack: Option<Ack>,
     /// Its place in the process; none for what a committed turn of ours sent, which has its place on disk.

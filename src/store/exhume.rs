@@ -110,6 +110,7 @@ impl Exhumed {
                     envelope: Arc::clone(envelope),
                     key: key.clone(),
                     is_held: false,
+                    is_lagging: true,
                 },
                 Record::Exhume { dead: *dead },
             ],
@@ -124,7 +125,7 @@ impl Exhumed {
                 name: name.clone(),
                 app: app.clone(),
                 team: team.clone(),
-                effect: (**effect).clone(),
+                effect: effect.clone(),
             }],
         }
     }

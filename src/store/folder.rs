@@ -1,39 +1,92 @@
-//! The folder: brings `state.db` up to date with the journal, and removes the files that are done.
+//! The folder: sums up what the writer has written, brings `state.db` up to date with it, and removes the journal
+//! files that are done.
+//!
+//! While it runs it never reads the journal: it is given each batch once that is durable. Only a start reads.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::state::State;
+use super::sum::Sum;
+use super::writer::Batch;
 use super::{Error, FreeBytes, Space, Unfolded, journal};
-use crate::base::clock::Clock;
-use crate::base::limits::{FOLD_ENTRIES, FOLD_EVERY};
+use crate::base::clock::{Clock, Instant};
+use crate::base::limits::{
+    FOLD_BYTES, FOLD_EVERY, FOLD_WAITING_BYTES_MAX, SPACE_LOOK_EVERY, SUM_EVERY_BYTES,
+};
 
-/// Tells the folder's thread how far the journal is, and when to end.
-#[derive(Debug, Clone)]
+/// The way to the folder's thread.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Handle {
     shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
-    durable: AtomicU64,
-    is_closing: AtomicBool,
-    /// Somebody waits for a fold.
-    is_wanted: AtomicBool,
+    waiting: Mutex<Waiting>,
+    /// There is something to do.
     wake: Condvar,
-    lock: Mutex<()>,
-    folded: Mutex<u64>,
-    caught_up: Condvar,
+    /// There is room again, or something was folded.
+    done: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    batches: VecDeque<Written>,
+    bytes: usize,
+    /// The last entry that is durable, and the last that is folded.
+    durable: u64,
+    folded: u64,
+    is_closing: bool,
+    is_over: bool,
+    /// Somebody waits for a fold.
+    is_wanted: bool,
+}
+
+/// A batch that is durable.
+#[derive(Debug)]
+struct Written {
+    batch: Batch,
+    at_ms: u64,
+    bytes: usize,
 }
 
 impl Handle {
-    /// The journal is durable up to `seq`.
-    pub(super) fn durable(&self, seq: u64) {
-        let before = self.shared.durable.swap(seq, Ordering::AcqRel);
-        if before / FOLD_ENTRIES != seq / FOLD_ENTRIES {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.shared
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The batch is durable. Waits while the folder is too far behind: the writer then slows down, and with it
+    /// everything that waits to be acked.
+    pub(super) fn put(&self, batch: Batch, at_ms: u64, bytes: usize) {
+        let mut waiting = self.lock();
+        while waiting.bytes >= FOLD_WAITING_BYTES_MAX && !waiting.is_over {
+            waiting = self
+                .shared
+                .done
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if waiting.is_over {
+            // It is in the journal, for the next start.
+            return;
+        }
+        waiting.durable = batch.upto();
+        let before = waiting.bytes;
+        waiting.bytes += bytes;
+        waiting.batches.push_back(Written {
+            batch,
+            at_ms,
+            bytes,
+        });
+        // Not for each batch: a wake-up costs more than to sum one up.
+        if before / SUM_EVERY_BYTES != waiting.bytes / SUM_EVERY_BYTES {
             self.shared.wake.notify_one();
         }
     }
@@ -41,95 +94,87 @@ impl Handle {
     /// Has everything folded that is durable now, and waits for it; how many entries are still missing after
     /// `within`.
     pub(super) fn catch_up(&self, within: Duration) -> u64 {
-        let wanted = self.shared.durable.load(Ordering::Acquire);
-        let folded = self
-            .shared
-            .folded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if *folded >= wanted {
-            return 0;
+        let mut waiting = self.lock();
+        let wanted = waiting.durable;
+        if waiting.folded < wanted {
+            waiting.is_wanted = true;
+            self.shared.wake.notify_one();
         }
-        self.wake();
-        let (folded, _) = self
+        let (waiting, _) = self
             .shared
-            .caught_up
-            .wait_timeout_while(folded, within, |folded| *folded < wanted)
+            .done
+            .wait_timeout_while(waiting, within, |waiting| {
+                waiting.folded < wanted && !waiting.is_over
+            })
             .unwrap_or_else(PoisonError::into_inner);
-        wanted.saturating_sub(*folded)
-    }
-
-    fn wake(&self) {
-        let _guard = self
-            .shared
-            .lock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.shared.is_wanted.store(true, Ordering::Release);
-        self.shared.wake.notify_one();
+        wanted.saturating_sub(waiting.folded)
     }
 
     /// Everything up to `watermark` is in `state.db`.
     fn folded(&self, watermark: u64) {
-        let mut folded = self
-            .shared
-            .folded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *folded = watermark;
-        self.shared.caught_up.notify_all();
+        self.lock().folded = watermark;
+        self.shared.done.notify_all();
     }
 
     /// Fold once more, then end.
     pub(super) fn close(&self) {
-        let _guard = self
-            .shared
-            .lock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.shared.is_closing.store(true, Ordering::Release);
+        self.lock().is_closing = true;
         self.shared.wake.notify_one();
     }
 
-    fn is_closing(&self) -> bool {
-        self.shared.is_closing.load(Ordering::Acquire)
+    /// Takes what waits, once that is worth it, somebody asks, or `until` has come.
+    fn take(&self, clock: Clock, until: Instant) -> Taken {
+        let within = until.saturating_duration_since(clock.now());
+        let (mut waiting, _) = self
+            .shared
+            .wake
+            .wait_timeout_while(self.lock(), within, |waiting| {
+                waiting.bytes < SUM_EVERY_BYTES && !waiting.is_wanted && !waiting.is_closing
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        let taken = Taken {
+            batches: std::mem::take(&mut waiting.batches),
+            is_wanted: std::mem::take(&mut waiting.is_wanted),
+            is_closing: waiting.is_closing,
+        };
+        waiting.bytes = 0;
+        drop(waiting);
+        self.shared.done.notify_all();
+        taken
     }
 
-    fn wait(&self) {
-        let guard = self
-            .shared
-            .lock
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let is_wanted = self.shared.is_wanted.swap(false, Ordering::AcqRel);
-        if !is_wanted && !self.is_closing() {
-            drop(self.shared.wake.wait_timeout(guard, FOLD_EVERY));
-        }
+    fn end(&self) {
+        self.lock().is_over = true;
+        self.shared.done.notify_all();
     }
 }
 
-/// Folds everything that the journal holds.
+struct Taken {
+    batches: VecDeque<Written>,
+    is_wanted: bool,
+    is_closing: bool,
+}
+
+/// Folds everything that the journal holds, and removes it.
 pub(super) fn fold_all(folder: &Path, state: &mut State, now_ms: u64) -> Result<(), Error> {
     for (_, path) in journal::files(folder)? {
-        let file = journal::open_to_read(&path)?;
-        while fold_some(&file, state, now_ms)? {}
-        drop(file);
+        let (mut sum, mut bytes) = (Sum::default(), 0);
+        journal::read(&path, state.watermark()?, |read| {
+            bytes += read.bytes;
+            for (seq, line) in read.lines {
+                sum.add(seq, line)?;
+            }
+            sum.add_marks(read.marks);
+            if bytes >= FOLD_BYTES {
+                state.fold(&sum, now_ms)?;
+                (sum, bytes) = (Sum::default(), 0);
+            }
+            Ok(())
+        })?;
+        state.fold(&sum, now_ms)?;
         journal::remove(&path);
     }
     Ok(())
-}
-
-/// Folds at most a batch of one file; whether there was anything.
-fn fold_some(file: &rusqlite::Connection, state: &mut State, now_ms: u64) -> Result<bool, Error> {
-    let after = state.watermark()?;
-    let entries = journal::read_after(file, after, FOLD_ENTRIES)?;
-    let Some(last) = entries.last() else {
-        return Ok(false);
-    };
-    let marks = journal::marks_between(file, after, last.seq)?;
-    // A batch of the journal may be cut by our limit; its marks then come with its rest.
-    state.fold(entries, &marks, now_ms)?;
-    Ok(true)
 }
 
 /// Starts the folder's thread.
@@ -140,11 +185,9 @@ pub(super) fn start(
     watch: Watch,
     clock: Clock,
 ) -> Result<(Handle, JoinHandle<()>), Error> {
-    let handle = Handle {
-        shared: Arc::default(),
-    };
+    let handle = Handle::default();
     let watermark = state.watermark()?;
-    handle.shared.durable.store(watermark, Ordering::Release);
+    handle.lock().durable = watermark;
     handle.folded(watermark);
     let work = Work {
         folder: folder.to_owned(),
@@ -153,6 +196,8 @@ pub(super) fn start(
         watch,
         clock,
         handle: handle.clone(),
+        sum: Sum::default(),
+        bytes: 0,
     };
     let thread = std::thread::Builder::new()
         .name("folder".into())
@@ -171,6 +216,9 @@ struct Work {
     watch: Watch,
     clock: Clock,
     handle: Handle,
+    sum: Sum,
+    /// How much journal the sum stands for.
+    bytes: usize,
 }
 
 /// What the folder's thread looks after beside folding.
@@ -181,43 +229,62 @@ pub(super) struct Watch {
 
 impl Work {
     fn run(mut self) {
+        self.go_on();
+        self.handle.end();
+    }
+
+    fn go_on(&mut self) {
+        let mut folds_at = self.clock.now() + FOLD_EVERY;
         loop {
-            let is_last = self.handle.is_closing();
             self.watch.space.look(&self.folder, &self.watch.free_bytes);
-            // A fold that fails loses nothing: the journal keeps its files until one succeeds.
-            if let Err(error) = self.fold() {
-                tracing::error!(%error, "the journal can't be folded, and grows until it can");
-                if !is_last {
-                    self.handle.wait();
+            let until = folds_at.min(self.clock.now() + SPACE_LOOK_EVERY);
+            let taken = self.handle.take(self.clock, until);
+            for written in taken.batches {
+                if let Err(error) = self.add(&written) {
+                    // The journal has it; without this batch no later one may be folded.
+                    tracing::error!(%error, "the journal can't be summed up; it is read again at the next start");
+                    return;
                 }
             }
-            if is_last {
+            let is_due = self.clock.now() >= folds_at || self.bytes >= FOLD_BYTES;
+            if is_due || taken.is_wanted || taken.is_closing {
+                folds_at = self.clock.now() + FOLD_EVERY;
+                // A fold that fails loses nothing: the journal keeps its files until one succeeds.
+                if let Err(error) = self.fold() {
+                    tracing::error!(%error, "the journal can't be folded, and grows until it can");
+                    folds_at = self.clock.now() + SPACE_LOOK_EVERY;
+                }
+            }
+            if taken.is_closing {
                 return;
             }
-            self.handle.wait();
         }
     }
 
+    fn add(&mut self, written: &Written) -> Result<(), Error> {
+        let Written {
+            batch,
+            at_ms,
+            bytes,
+        } = written;
+        self.bytes += bytes;
+        self.sum
+            .add_submitted(batch.first, &batch.submissions, *at_ms)
+    }
+
     fn fold(&mut self) -> Result<(), Error> {
-        let durable = self.handle.shared.durable.load(Ordering::Acquire);
-        if self.state.watermark()? >= durable {
+        if self.sum.upto == 0 {
             return Ok(());
         }
+        self.state.fold(&self.sum, self.clock.unix_ms())?;
+        let watermark = self.sum.upto;
+        (self.sum, self.bytes) = (Sum::default(), 0);
+        self.unfolded.forget(watermark);
+        self.handle.folded(watermark);
         let files = journal::files(&self.folder)?;
         for (n, (_, path)) in files.iter().enumerate() {
             let next = files.get(n + 1).map(|(first, _)| *first);
-            if next.is_some_and(|first| self.state.watermark().is_ok_and(|at| at + 1 >= first)) {
-                journal::remove(path);
-                continue;
-            }
-            let file = journal::open_to_read(path)?;
-            while fold_some(&file, &mut self.state, self.clock.unix_ms())? {
-                let watermark = self.state.watermark()?;
-                self.unfolded.forget(watermark);
-                self.handle.folded(watermark);
-            }
-            drop(file);
-            if next.is_some() {
+            if next.is_some_and(|first| watermark + 1 >= first) {
                 journal::remove(path);
             }
         }

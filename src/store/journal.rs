@@ -8,19 +8,25 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::record::Entry;
-use super::{Error, doing};
+use super::line::Line;
+use super::record::Submission;
+use super::writer::Batch;
+use super::{Error, doing, format_one};
 use crate::base::limits::JOURNAL_FILE_BYTES_MAX;
-use crate::flow::envelope::Mark;
 
 const SCHEMA: &str = "
-    CREATE TABLE IF NOT EXISTS entry(
-        seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT, key TEXT, refers INTEGER, n INTEGER,
-        body TEXT, extra TEXT);
-    CREATE TABLE IF NOT EXISTS mark(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, hashes BLOB NOT NULL);";
+    CREATE TABLE IF NOT EXISTS batch(
+        first INTEGER PRIMARY KEY, last INTEGER NOT NULL, at_ms INTEGER NOT NULL, entries TEXT NOT NULL,
+        marks BLOB NOT NULL);
+    CREATE VIEW IF NOT EXISTS entry AS
+        SELECT first + line.key AS seq, datetime(at_ms / 1000, 'unixepoch') AS at, body.key AS kind,
+            body.value ->> 'key' AS key, body.value
+        FROM batch, json_each(batch.entries) AS line, json_each(line.value) AS body;";
 
-const INSERT: &str =
-    "INSERT INTO entry(seq, kind, name, key, refers, n, body, extra) VALUES (?,?,?,?,?,?,?,?)";
+const INSERT: &str = "INSERT INTO batch(first, last, at_ms, entries, marks) VALUES (?,?,?,?,?)";
+
+/// What a batch costs the file beside its bytes: the pages that it begins and ends in are written again.
+const BATCH_PAGES_BYTES: usize = 2 * 4096;
 
 /// The marks of one batch.
 #[derive(Debug)]
@@ -35,10 +41,8 @@ pub(super) struct MarkBatch {
 pub enum Step {
     /// A new file is made.
     Create,
-    /// An entry is inserted.
+    /// The batch is inserted.
     Insert,
-    /// The marks are inserted.
-    Mark,
     /// The batch is made durable.
     Commit,
 }
@@ -52,6 +56,9 @@ pub(super) struct Journal {
     probe: Option<Probe>,
     file: Option<Connection>,
     bytes: usize,
+    /// Room that is used again.
+    entries: Vec<u8>,
+    marks: Vec<u8>,
 }
 
 impl Journal {
@@ -61,6 +68,8 @@ impl Journal {
             probe,
             file: None,
             bytes: 0,
+            entries: Vec::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -75,66 +84,57 @@ impl Journal {
         }
     }
 
-    /// Writes a batch in one transaction; when this returns, it is on disk.
-    pub(super) fn append(
-        &mut self,
-        entries: &[Entry],
-        marks: &[Mark],
-        at_ms: u64,
-    ) -> Result<(), Error> {
-        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
-            return Ok(());
-        };
+    /// Writes a batch in one transaction; when this returns, it is on disk. Gives its size in bytes.
+    pub(super) fn append(&mut self, batch: &Batch, at_ms: u64) -> Result<usize, Error> {
+        self.render(&batch.submissions)?;
         let mut file = match self.file.take() {
             Some(file) if self.bytes < JOURNAL_FILE_BYTES_MAX => file,
             _ => {
                 self.bytes = 0;
                 self.at(Step::Create)?;
-                create(&file_name(&self.folder, first.seq))?
+                create(&file_name(&self.folder, batch.first))?
             }
         };
         let fail = doing("writing the journal");
         let transaction = file.transaction().map_err(&fail)?;
-        {
-            let mut insert = transaction.prepare_cached(INSERT).map_err(&fail)?;
-            for entry in entries {
-                self.at(Step::Insert)?;
-                let body = entry.body.as_deref().map(text).transpose()?;
-                self.bytes +=
-                    body.map_or(0, str::len) + entry.extra.as_ref().map_or(0, String::len) + 64;
-                insert
-                    .execute(params![
-                        to_sql(entry.seq),
-                        entry.kind,
-                        entry.name,
-                        entry.key,
-                        entry.refers.map(to_sql),
-                        entry.n,
-                        body,
-                        entry.extra
-                    ])
-                    .map_err(&fail)?;
-            }
-            if !marks.is_empty() {
-                self.at(Step::Mark)?;
-                let hashes: Vec<u8> = marks.iter().flat_map(|mark| mark.0.to_be_bytes()).collect();
-                transaction
-                    .prepare_cached("INSERT INTO mark(seq, at_ms, hashes) VALUES (?,?,?)")
-                    .and_then(|mut insert| {
-                        insert.execute(params![to_sql(last.seq), to_sql(at_ms), hashes])
-                    })
-                    .map_err(&fail)?;
-            }
-        }
+        self.at(Step::Insert)?;
+        let entries = std::str::from_utf8(&self.entries)
+            .map_err(|error| Error::Damaged(error.to_string()))?;
+        transaction
+            .prepare_cached(INSERT)
+            .and_then(|mut insert| {
+                insert.execute(params![
+                    to_sql(batch.first),
+                    to_sql(batch.upto()),
+                    to_sql(at_ms),
+                    entries,
+                    self.marks
+                ])
+            })
+            .map_err(&fail)?;
         self.at(Step::Commit)?;
         transaction.commit().map_err(&fail)?;
         self.file = Some(file);
+        let bytes = self.entries.len() + self.marks.len();
+        self.bytes += bytes + BATCH_PAGES_BYTES;
+        Ok(bytes)
+    }
+
+    /// The batch as a JSON list, and its marks.
+    fn render(&mut self, submissions: &[Submission]) -> Result<(), Error> {
+        self.entries.clear();
+        self.marks.clear();
+        for submission in submissions {
+            let before = if self.entries.is_empty() { b'[' } else { b',' };
+            self.entries.push(before);
+            serde_json::to_writer(&mut self.entries, &Line::of(&submission.record))
+                .map_err(|error| Error::Damaged(error.to_string()))?;
+            let mark = submission.mark.map(|mark| mark.0.to_be_bytes());
+            self.marks.extend(mark.into_iter().flatten());
+        }
+        self.entries.push(b']');
         Ok(())
     }
-}
-
-fn text(bytes: &[u8]) -> Result<&str, Error> {
-    std::str::from_utf8(bytes).map_err(|error| Error::Damaged(error.to_string()))
 }
 
 /// SQLite's integers are signed; a journal of 2^63 entries does not happen.
@@ -201,7 +201,7 @@ pub(super) fn remove(path: &Path) {
 }
 
 /// A connection that only reads a journal file. It never copies the log into the file: that is the writer's.
-pub(super) fn open_to_read(path: &Path) -> Result<Connection, Error> {
+fn open_to_read(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let file = Connection::open_with_flags(path, flags).map_err(doing("opening a journal file"))?;
     file.pragma_update(None, "query_only", true)
@@ -210,67 +210,61 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, Error> {
     Ok(file)
 }
 
-/// The entries after `after`, at most `count` of them.
-pub(super) fn read_after(file: &Connection, after: u64, count: u64) -> Result<Vec<Entry>, Error> {
-    if !has_tables(file)? {
-        return Ok(Vec::new());
+/// Gives the entries of a file after `after` to `add`, batch by batch.
+pub(super) fn read(
+    path: &Path,
+    after: u64,
+    mut add: impl FnMut(Read<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let file = open_to_read(path)?;
+    if !has_table(&file, "batch")? {
+        // A process that dies while it makes a file leaves one without tables; else it is of an older format.
+        return format_one::read(&file, after, add);
     }
     let fail = doing("reading the journal");
     let mut query = file
-        .prepare_cached(
-            "SELECT seq, kind, name, key, refers, n, body, extra FROM entry WHERE seq > ? ORDER BY seq LIMIT ?",
+        .prepare(
+            "SELECT first, at_ms, entries, marks, last FROM batch WHERE last > ? ORDER BY first",
         )
         .map_err(&fail)?;
-    let rows = query
-        .query_map(params![to_sql(after), to_sql(count)], |row| {
-            Ok(Entry {
-                seq: from_sql(row.get(0)?),
-                kind: row.get(1)?,
-                name: row.get(2)?,
-                key: row.get(3)?,
-                refers: row.get::<_, Option<i64>>(4)?.map(from_sql),
-                n: row.get(5)?,
-                body: bytes(row.get_ref(6)?),
-                extra: row.get(7)?,
-            })
-        })
-        .map_err(&fail)?;
-    rows.collect::<Result<_, _>>().map_err(fail)
-}
-
-/// The marks of the batches after `after` up to `upto`.
-pub(super) fn marks_between(
-    file: &Connection,
-    after: u64,
-    upto: u64,
-) -> Result<Vec<MarkBatch>, Error> {
-    if !has_tables(file)? {
-        return Ok(Vec::new());
+    let mut batches = query.query([to_sql(after)]).map_err(&fail)?;
+    while let Some(batch) = batches.next().map_err(&fail)? {
+        let (first, at_ms): (i64, i64) =
+            (batch.get(0).map_err(&fail)?, batch.get(1).map_err(&fail)?);
+        let (entries, marks): (String, Vec<u8>) =
+            (batch.get(2).map_err(&fail)?, batch.get(3).map_err(&fail)?);
+        let lines: Vec<Line<'_>> = serde_json::from_str(&entries)
+            .map_err(|error| Error::Damaged(format!("the batch from {first}: {error}")))?;
+        let lines = (from_sql(first)..)
+            .zip(lines)
+            .filter(|(seq, _)| *seq > after);
+        add(Read {
+            bytes: entries.len(),
+            lines: lines.collect(),
+            marks: MarkBatch {
+                seq: batch.get(4).map(from_sql).map_err(&fail)?,
+                at_ms: from_sql(at_ms),
+                hashes: marks,
+            },
+        })?;
     }
-    let fail = doing("reading the journal's marks");
-    let mut query = file
-        .prepare_cached("SELECT seq, at_ms, hashes FROM mark WHERE seq > ? AND seq <= ?")
-        .map_err(&fail)?;
-    let rows = query
-        .query_map(params![to_sql(after), to_sql(upto)], |row| {
-            Ok(MarkBatch {
-                seq: from_sql(row.get(0)?),
-                at_ms: from_sql(row.get(1)?),
-                hashes: row.get(2)?,
-            })
-        })
-        .map_err(&fail)?;
-    rows.collect::<Result<_, _>>().map_err(fail)
+    Ok(())
 }
 
-/// A process that dies while it makes a file leaves one without tables.
-fn has_tables(file: &Connection) -> Result<bool, Error> {
+/// A batch that was read back.
+pub(super) struct Read<'a> {
+    pub(super) bytes: usize,
+    pub(super) lines: Vec<(u64, Line<'a>)>,
+    pub(super) marks: MarkBatch,
+}
+
+pub(super) fn has_table(file: &Connection, name: &str) -> Result<bool, Error> {
     file.query_row(
-        "SELECT count(*) FROM sqlite_schema WHERE name IN ('entry', 'mark')",
-        [],
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?",
+        [name],
         |row| row.get::<_, i64>(0),
     )
-    .map(|count| count == 2)
+    .map(|count| count == 1)
     .map_err(doing("reading a journal file"))
 }
 

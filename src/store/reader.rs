@@ -1,6 +1,6 @@
 //! The reader: a thread with connections of its own, so that no arbiter ever waits for a disk.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::record::RowHead;
 use super::state::StateReader;
-use super::{Error, Unfolded, journal};
+use super::{Error, Unfolded};
 use crate::base::limits::READS_WAITING_MAX;
 use crate::flow::effect::EffectName;
 use crate::flow::envelope::{Envelope, Mark};
@@ -23,7 +23,7 @@ type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 enum Ask {
     State(Key, Answer<StoredState>),
-    Rows(Vec<u64>, Answer<Vec<(u64, Envelope)>>),
+    Rows(Vec<u64>, Answer<Vec<(u64, Arc<Envelope>)>>),
     Posted(EffectName, Answer<Option<Ts>>),
     HasMark(Mark, Answer<bool>),
     Close,
@@ -55,7 +55,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the store can't be read, or is closed.
-    pub async fn rows(&self, seqs: Vec<u64>) -> Result<Vec<(u64, Envelope)>, Error> {
+    pub async fn rows(&self, seqs: Vec<u64>) -> Result<Vec<(u64, Arc<Envelope>)>, Error> {
         self.ask(|answer| Ask::Rows(seqs, answer)).await
     }
 
@@ -96,7 +96,6 @@ pub(super) fn start(
 ) -> Result<(Reader, JoinHandle<()>), Error> {
     let (asks, mut asked) = mpsc::channel(READS_WAITING_MAX);
     let files = Files {
-        folder: folder.to_owned(),
         state: StateReader::open(folder)?,
         unfolded,
     };
@@ -117,7 +116,6 @@ pub(super) fn start(
 }
 
 struct Files {
-    folder: PathBuf,
     state: StateReader,
     unfolded: Arc<Unfolded>,
 }
@@ -133,7 +131,10 @@ impl Files {
                 drop(answer.send(self.rows(&seqs)));
             }
             Ask::Posted(name, answer) => {
-                drop(answer.send(self.state.posted(&name)));
+                drop(answer.send(match self.unfolded.posted(&name) {
+                    Some(ts) => Ok(Some(ts)),
+                    None => self.state.posted(&name),
+                }));
             }
             Ask::HasMark(mark, answer) => {
                 drop(answer.send(self.state.has_mark(mark)));
@@ -144,49 +145,30 @@ impl Files {
     }
 
     fn state_of(&self, key: &Key) -> Result<StoredState, Error> {
-        match self.unfolded.get(key) {
+        match self.unfolded.state(key) {
             Some(newest) => Ok(Some(newest)),
             None => self.state.state(key),
         }
     }
 
-    fn rows(&self, seqs: &[u64]) -> Result<Vec<(u64, Envelope)>, Error> {
+    fn rows(&self, seqs: &[u64]) -> Result<Vec<(u64, Arc<Envelope>)>, Error> {
         let mut found = Vec::with_capacity(seqs.len());
         for &seq in seqs {
-            if let Some((head, payload)) = self.row(seq)? {
-                let head: RowHead = serde_json::from_str(&head)
-                    .map_err(|error| Error::Damaged(format!("row {seq}: {error}")))?;
-                let envelope = head
-                    .envelope(payload)
-                    .map_err(|error| Error::Damaged(format!("row {seq}: {error}")))?;
+            // What is not in the one is in the other: it is forgotten there only once it is here.
+            if let Some(envelope) = self.unfolded.row(seq) {
                 found.push((seq, envelope));
+            } else if let Some((head, payload)) = self.state.row(seq)? {
+                found.push((seq, Arc::new(envelope_of(seq, &head, payload)?)));
             }
         }
         Ok(found)
     }
+}
 
-    /// A row is in `state.db` or still in the journal; a fold may move it between the two looks, and moves it
-    /// only once.
-    fn row(&self, seq: u64) -> Result<Option<(String, Bytes)>, Error> {
-        if let Some(found) = self.state.row(seq)? {
-            return Ok(Some(found));
-        }
-        match self.journal_row(seq) {
-            Ok(Some(found)) => Ok(Some(found)),
-            // Folded between the two looks, and the file is gone: it is in state.db now. Else the error stands.
-            other => self.state.row(seq)?.map_or(other, |found| Ok(Some(found))),
-        }
-    }
-
-    fn journal_row(&self, seq: u64) -> Result<Option<(String, Bytes)>, Error> {
-        let files = journal::files(&self.folder)?;
-        let Some((_, path)) = files.iter().rev().find(|(first, _)| *first <= seq) else {
-            return Ok(None);
-        };
-        let file = journal::open_to_read(path)?;
-        let entry = journal::read_after(&file, seq - 1, 1)?.into_iter().next();
-        Ok(entry
-            .filter(|entry| entry.seq == seq && entry.kind == "row")
-            .and_then(|entry| Some((entry.extra?, entry.body?))))
-    }
+/// A row as the envelope it was.
+pub(super) fn envelope_of(seq: u64, head: &str, payload: Bytes) -> Result<Envelope, Error> {
+    let head: RowHead = serde_json::from_str(head)
+        .map_err(|error| Error::Damaged(format!("row {seq}: {error}")))?;
+    head.envelope(payload)
+        .map_err(|error| Error::Damaged(format!("row {seq}: {error}")))
 }

@@ -1,16 +1,15 @@
-//! What is submitted to the store, and its form as a journal entry.
+//! What is submitted to the store, and what it keeps of an envelope.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Error;
 use super::writer::Submitter;
 use crate::flow::effect::{Effect, EffectName};
 use crate::flow::envelope::{Envelope, Kind, Mark, Origin, Unreadable};
 use crate::flow::key::{AppName, Key};
-use crate::slack::id::{ChannelId, TeamId, Ts};
+use crate::slack::id::{ChannelId, TeamId, Ts, Word};
 
 /// How an effect ended.
 #[derive(Debug, Clone)]
@@ -43,6 +42,8 @@ pub enum Record {
         key: Key,
         /// Its ack waits for the answer.
         is_held: bool,
+        /// It leaves memory, and will be read back.
+        is_lagging: bool,
     },
     /// A held ack is let go without its answer.
     Release {
@@ -61,8 +62,12 @@ pub enum Record {
     },
     /// A turn's commit.
     Turn {
-        /// What it was about: the app that acts, and the workspace it acts in.
-        envelope: Arc<Envelope>,
+        /// The id of the envelope it was about.
+        event: Word,
+        /// The app that acts.
+        app: AppName,
+        /// The workspace it acts in.
+        team: TeamId,
         /// Its row, where it has one.
         row: Option<u64>,
         /// Whose turn it was.
@@ -106,7 +111,7 @@ pub enum Record {
         /// The workspace it acts in.
         team: TeamId,
         /// What to do.
-        effect: Effect,
+        effect: Box<Effect>,
     },
     /// An effect is done or given up.
     Effect {
@@ -151,17 +156,6 @@ pub struct RowHead {
 }
 
 impl RowHead {
-    fn of(envelope: &Envelope, is_held: bool) -> Self {
-        Self {
-            id: envelope.id.clone(),
-            app: envelope.app.as_str().to_owned(),
-            team: envelope.team.clone(),
-            kind: envelope.kind,
-            received_ms: envelope.received_ms,
-            held: is_held,
-        }
-    }
-
     /// The envelope again, from its stored payload.
     ///
     /// # Errors
@@ -174,27 +168,10 @@ impl RowHead {
             team: self.team.clone(),
         };
         let mut envelope = Envelope::read(self.kind, &origin, payload, self.received_ms)?;
-        envelope.id.clone_from(&self.id);
+        envelope.id = self.id.as_str().into();
         envelope.team.clone_from(&self.team);
         Ok(envelope)
     }
-}
-
-/// What a turn's `extra` column holds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct TurnExtra {
-    pub(super) app: String,
-    pub(super) team: TeamId,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) effects: Vec<Effect>,
-}
-
-/// What a dead letter's `extra` column holds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct DeadExtra {
-    pub(super) error: String,
-    /// What it was, beside its JSON.
-    pub(super) head: DeadHead,
 }
 
 /// What is needed to bring a dead letter back.
@@ -210,167 +187,4 @@ pub enum DeadHead {
         /// The workspace.
         team: TeamId,
     },
-}
-
-/// The columns of a journal entry; see the [module](super) for their meaning.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Entry {
-    pub(super) seq: u64,
-    pub(super) kind: String,
-    pub(super) name: Option<String>,
-    pub(super) key: Option<String>,
-    pub(super) refers: Option<u64>,
-    pub(super) n: Option<u32>,
-    pub(super) body: Option<Bytes>,
-    pub(super) extra: Option<String>,
-}
-
-fn json(value: &impl Serialize) -> Result<String, Error> {
-    serde_json::to_string(value).map_err(|error| Error::Damaged(error.to_string()))
-}
-
-impl Record {
-    /// The record as the entry `seq`.
-    pub(super) fn into_entry(self, seq: u64) -> Result<Entry, Error> {
-        let entry = |kind: &str| Entry {
-            seq,
-            kind: kind.to_owned(),
-            ..Entry::default()
-        };
-        Ok(match self {
-            Self::Row {
-                envelope,
-                key,
-                is_held,
-            } => Entry {
-                extra: Some(json(&RowHead::of(&envelope, is_held))?),
-                ..of_envelope(entry("row"), &key, &envelope)
-            },
-            Self::Release { row } => referring(entry("release"), row),
-            Self::Turn {
-                envelope,
-                row,
-                key,
-                version,
-                state,
-                effects,
-            } => Entry {
-                name: Some([envelope.id.as_str(), "/", key.handler()].concat()),
-                key: Some(key.as_str().to_owned()),
-                refers: row,
-                n: Some(version),
-                body: state,
-                extra: Some(turn_extra(&envelope.app, envelope.team.clone(), effects)?),
-                ..entry("turn")
-            },
-            Self::Drop { row } => referring(entry("drop"), row),
-            Self::DeadDelivery {
-                row,
-                key,
-                envelope,
-                error,
-            } => dead_delivery(entry("dead"), row, &key, &envelope, error)?,
-            Self::Attempt { row } => referring(entry("attempt"), row),
-            Self::Survived { row } => referring(entry("survived"), row),
-            Self::Exhume { dead } => referring(entry("exhume"), dead),
-            Self::Requeue {
-                dead,
-                name,
-                app,
-                team,
-                effect,
-            } => Entry {
-                name: Some(name.0),
-                refers: Some(dead),
-                extra: Some(turn_extra(&app, team, vec![effect])?),
-                ..entry("requeue")
-            },
-            Self::Effect {
-                seq: turn,
-                n,
-                name,
-                outcome,
-            } => effect_entry(entry, turn, n, name, outcome)?,
-        })
-    }
-}
-
-fn turn_extra(app: &AppName, team: TeamId, effects: Vec<Effect>) -> Result<String, Error> {
-    json(&TurnExtra {
-        app: app.as_str().to_owned(),
-        team,
-        effects,
-    })
-}
-
-fn dead_delivery(
-    entry: Entry,
-    row: Option<u64>,
-    key: &Key,
-    envelope: &Envelope,
-    error: String,
-) -> Result<Entry, Error> {
-    Ok(Entry {
-        refers: row,
-        extra: Some(json(&DeadExtra {
-            error,
-            head: DeadHead::Delivery(RowHead::of(envelope, false)),
-        })?),
-        ..of_envelope(entry, key, envelope)
-    })
-}
-
-fn referring(entry: Entry, to: u64) -> Entry {
-    Entry {
-        refers: Some(to),
-        ..entry
-    }
-}
-
-fn of_envelope(entry: Entry, key: &Key, envelope: &Envelope) -> Entry {
-    Entry {
-        name: Some(envelope.id.clone()),
-        key: Some(key.as_str().to_owned()),
-        body: Some(envelope.payload.clone()),
-        ..entry
-    }
-}
-
-fn effect_entry(
-    entry: impl Fn(&str) -> Entry,
-    turn: u64,
-    n: u32,
-    name: EffectName,
-    outcome: Outcome,
-) -> Result<Entry, Error> {
-    Ok(match outcome {
-        Outcome::Done(posted) => Entry {
-            name: Some(name.0),
-            refers: Some(turn),
-            n: Some(n),
-            extra: posted.map(|posted| json(&posted)).transpose()?,
-            ..entry("sent")
-        },
-        Outcome::Dead {
-            error,
-            app,
-            team,
-            lane,
-            effect,
-        } => Entry {
-            name: Some(name.0),
-            key: Some(lane),
-            refers: Some(turn),
-            n: Some(n),
-            body: Some(json(&effect)?.into()),
-            extra: Some(json(&DeadExtra {
-                error,
-                head: DeadHead::Effect {
-                    app: app.as_str().to_owned(),
-                    team,
-                },
-            })?),
-            ..entry("dead")
-        },
-    })
 }

@@ -1,25 +1,25 @@
 //! `state.db`: what follows from the journal up to its watermark.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::journal::{MarkBatch, bytes, from_sql, to_sql};
-use super::record::{DeadExtra, DeadHead, Entry, RowHead, TurnExtra};
-use super::{Error, RecoveredRow, doing, marks};
+use super::journal::{bytes, from_sql, to_sql};
+use super::record::{DeadHead, RowHead};
+use super::sum::Sum;
+use super::{Error, RecoveredRow, doing, format_one, marks};
 use crate::base::limits::POSTED_ON_DISK;
-use crate::flow::effect::{Committed, Effect, EffectName};
+use crate::flow::effect::{Committed, EffectName};
 use crate::flow::envelope::Mark;
 use crate::flow::key::{AppName, Key};
-use crate::slack::id::{ChannelId, Ts};
+use crate::slack::id::Ts;
 
 /// The file's name.
 pub(super) const FILE: &str = "state.db";
 
 /// The newest format that this module knows; `PRAGMA user_version` of `state.db`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// Older ones may damage a database that two connections write and checkpoint at the same time.
 const SQLITE_OLDEST: i32 = 3_051_003;
@@ -40,132 +40,12 @@ const SCHEMA: &str = "
     CREATE VIEW v_stuck AS SELECT key, count(*) AS waiting, min(seq) AS oldest FROM inbox GROUP BY key;
     CREATE VIEW v_outbox AS SELECT app, team, name, json_extract(effect, '$.call.method') AS method FROM outbox;
     CREATE VIEW v_dead AS SELECT datetime(at_ms / 1000, 'unixepoch') AS at, kind, name, key, error FROM dead;
-    PRAGMA user_version = 1;";
+    PRAGMA user_version = 2;";
 
 /// A connection to `state.db`.
 #[derive(Debug)]
 pub(super) struct State {
     db: Connection,
-}
-
-/// What a stretch of the journal comes to.
-#[derive(Debug, Default)]
-struct Sum {
-    states: BTreeMap<String, (u64, u32, Bytes)>,
-    rows: BTreeMap<u64, Entry>,
-    settled: BTreeSet<u64>,
-    released: BTreeSet<u64>,
-    /// Attempts that are on record, less those that the process survived.
-    attempts: BTreeMap<u64, i64>,
-    exhumed: BTreeSet<u64>,
-    effects: BTreeMap<(u64, u32), (String, TurnExtra, Effect)>,
-    ended: BTreeSet<(u64, u32)>,
-    posted: Vec<(String, ChannelId, Ts)>,
-    dead: Vec<(u64, Entry, DeadExtra)>,
-}
-
-fn parsed<T: serde::de::DeserializeOwned>(entry: &Entry) -> Result<T, Error> {
-    serde_json::from_str(entry.extra.as_deref().unwrap_or_default())
-        .map_err(|error| Error::Damaged(format!("entry {} ({}): {error}", entry.seq, entry.kind)))
-}
-
-impl Sum {
-    fn add(&mut self, entry: Entry) -> Result<(), Error> {
-        match entry.kind.as_str() {
-            "row" => {
-                self.rows.insert(entry.seq, entry);
-            }
-            "release" => {
-                self.released.extend(entry.refers);
-            }
-            "attempt" => {
-                if let Some(row) = entry.refers {
-                    *self.attempts.entry(row).or_default() += 1;
-                }
-            }
-            "survived" => {
-                if let Some(row) = entry.refers {
-                    *self.attempts.entry(row).or_default() -= 1;
-                }
-            }
-            "turn" => self.add_turn(entry)?,
-            "exhume" => self.exhumed.extend(entry.refers),
-            "requeue" => self.requeue(&entry)?,
-            "drop" => self.settle(entry.refers),
-            "sent" => {
-                if entry.extra.is_some() {
-                    let (channel, ts) = parsed(&entry)?;
-                    self.posted
-                        .push((entry.name.clone().unwrap_or_default(), channel, ts));
-                }
-                self.end(&entry);
-            }
-            "dead" => {
-                let extra: DeadExtra = parsed(&entry)?;
-                match extra.head {
-                    DeadHead::Effect { .. } => self.end(&entry),
-                    DeadHead::Delivery(_) => self.settle(entry.refers),
-                }
-                self.dead.push((entry.seq, entry, extra));
-            }
-            other => {
-                return Err(Error::Damaged(format!(
-                    "entry {} has the unknown kind {other}",
-                    entry.seq
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn add_turn(&mut self, entry: Entry) -> Result<(), Error> {
-        self.settle(entry.refers);
-        let extra: TurnExtra = parsed(&entry)?;
-        for (n, effect) in (0..).zip(extra.effects.iter()) {
-            let name = format!("{}#{n}", entry.name.as_deref().unwrap_or_default());
-            let of = TurnExtra {
-                app: extra.app.clone(),
-                team: extra.team.clone(),
-                effects: Vec::new(),
-            };
-            self.effects
-                .insert((entry.seq, n), (name, of, effect.clone()));
-        }
-        if let (Some(key), Some(body)) = (entry.key, entry.body) {
-            let version = entry.n.unwrap_or_default();
-            self.states.insert(key, (entry.seq, version, body));
-        }
-        Ok(())
-    }
-
-    /// The effect is waiting again, under this entry's number.
-    fn requeue(&mut self, entry: &Entry) -> Result<(), Error> {
-        self.exhumed.extend(entry.refers);
-        let mut of: TurnExtra = parsed(entry)?;
-        if let Some(effect) = of.effects.pop() {
-            let name = entry.name.clone().unwrap_or_default();
-            self.effects.insert((entry.seq, 0), (name, of, effect));
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, row: Option<u64>) {
-        if let Some(row) = row
-            && self.rows.remove(&row).is_none()
-        {
-            self.settled.insert(row);
-        }
-    }
-
-    fn end(&mut self, entry: &Entry) {
-        let of = (
-            entry.refers.unwrap_or_default(),
-            entry.n.unwrap_or_default(),
-        );
-        if self.effects.remove(&of).is_none() {
-            self.ended.insert(of);
-        }
-    }
 }
 
 impl State {
@@ -200,6 +80,10 @@ impl State {
                 ))
                 .map_err(&fail)?,
             FORMAT => {}
+            // Its journal has another form, which is read by what it is; `state.db` itself is the same.
+            format_one::FORMAT => db
+                .pragma_update(None, "user_version", FORMAT)
+                .map_err(&fail)?,
             _ => {
                 return Err(Error::Newer {
                     path: path.display().to_string(),
@@ -225,28 +109,19 @@ impl State {
     }
 
     /// Brings a stretch of the journal in, together with the watermark, in one transaction.
-    pub(super) fn fold(
-        &mut self,
-        entries: Vec<Entry>,
-        marks: &[MarkBatch],
-        now_ms: u64,
-    ) -> Result<(), Error> {
-        let Some(upto) = entries.last().map(|entry| entry.seq) else {
+    pub(super) fn fold(&mut self, sum: &Sum, now_ms: u64) -> Result<(), Error> {
+        if sum.upto == 0 {
             return Ok(());
-        };
-        let mut sum = Sum::default();
-        for entry in entries {
-            sum.add(entry)?;
         }
         let fail = doing("folding the journal into state.db");
         let transaction = self.db.transaction().map_err(&fail)?;
-        write_sum(&transaction, &sum, now_ms)
-            .and_then(|()| marks::write(&transaction, marks, now_ms))
+        write_sum(&transaction, sum, now_ms)
+            .and_then(|()| marks::write(&transaction, &sum.marks, now_ms))
             .and_then(|()| {
                 transaction.execute(
                     "INSERT INTO meta(name, value) VALUES ('watermark', ?)
                         ON CONFLICT(name) DO UPDATE SET value = excluded.value",
-                    [to_sql(upto)],
+                    [to_sql(sum.upto)],
                 )
             })
             .map_err(&fail)?;
@@ -315,19 +190,25 @@ impl State {
 }
 
 fn write_sum(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<()> {
-    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     let mut put = db.prepare_cached(
         "INSERT INTO state(key, version, seq, state) VALUES (?,?,?,?) ON CONFLICT(key) DO UPDATE
             SET version = excluded.version, seq = excluded.seq, state = excluded.state",
     )?;
-    for (key, (seq, version, state)) in &sum.states {
-        put.execute(params![key, version, to_sql(*seq), text(state)])?;
+    for (key, newest) in sum.states() {
+        let seq = to_sql(newest.seq);
+        put.execute(params![key, newest.version, seq, newest.state])?;
     }
     let mut put =
         db.prepare_cached("INSERT INTO inbox(seq, name, key, head, payload) VALUES (?,?,?,?,?)")?;
     for (seq, row) in &sum.rows {
-        let payload = row.body.as_ref().map(text).unwrap_or_default();
-        put.execute(params![to_sql(*seq), row.name, row.key, row.extra, payload])?;
+        let head = json(&row.head)?;
+        put.execute(params![
+            to_sql(*seq),
+            row.head.id,
+            row.key,
+            head,
+            row.payload
+        ])?;
     }
     let mut settle = db.prepare_cached("DELETE FROM inbox WHERE seq = ?")?;
     for seq in &sum.settled {
@@ -346,27 +227,29 @@ fn write_sum(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<(
     write_dead(db, sum, now_ms)
 }
 
+fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
 fn write_dead(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<()> {
     let mut bury = db.prepare_cached(
         "INSERT INTO dead(seq, at_ms, kind, name, key, error, head, body) VALUES (?,?,?,?,?,?,?,?)",
     )?;
-    for (seq, entry, extra) in &sum.dead {
-        let body = entry.body.as_deref().map(String::from_utf8_lossy);
-        let head = serde_json::to_string(&extra.head)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        let kind = match &extra.head {
+    for dead in &sum.dead {
+        let kind = match &dead.head {
             DeadHead::Delivery(head) => head.kind.word(),
             DeadHead::Effect { .. } => "effect",
         };
         bury.execute(params![
-            to_sql(*seq),
+            to_sql(dead.seq),
             to_sql(now_ms),
             kind,
-            entry.name,
-            entry.key,
-            extra.error,
-            head,
-            body.unwrap_or_default()
+            dead.name,
+            dead.key,
+            dead.error,
+            json(&dead.head)?,
+            dead.body
         ])?;
     }
     let mut exhume = db.prepare_cached("DELETE FROM dead WHERE seq = ?")?;
@@ -380,16 +263,14 @@ fn write_effects(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Resu
     let mut put = db.prepare_cached(
         "INSERT INTO outbox(seq, n, name, app, team, effect) VALUES (?,?,?,?,?,?)",
     )?;
-    for ((seq, n), (name, of, effect)) in &sum.effects {
-        let effect = serde_json::to_string(effect)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    for ((seq, n), waiting) in &sum.effects {
         put.execute(params![
             to_sql(*seq),
             n,
-            name,
-            of.app,
-            of.team.as_str(),
-            effect
+            waiting.name,
+            waiting.app,
+            waiting.team.as_str(),
+            json(&waiting.effect)?
         ])?;
     }
     let mut end = db.prepare_cached("DELETE FROM outbox WHERE seq = ? AND n = ?")?;

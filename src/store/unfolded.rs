@@ -1,9 +1,17 @@
-//! The states that were submitted and are not in `state.db` yet.
+//! What was submitted and is not in `state.db` yet, as far as it may be read: states, deliveries that left memory,
+//! what effects posted.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
+use super::record::{Outcome, Record};
+use crate::flow::effect::EffectName;
+use crate::flow::envelope::Envelope;
 use crate::flow::key::Key;
+use crate::slack::id::Ts;
 
 #[derive(Debug)]
 struct Newest {
@@ -12,44 +20,78 @@ struct Newest {
     state: Bytes,
 }
 
-/// The newest submitted state of each key since the last fold. Its size is bounded by how often the folder runs.
+/// The newest of everything since the last fold. Bounded by how much is folded at once.
 #[derive(Debug, Default)]
-pub struct Unfolded {
-    newest: DashMap<Key, Newest>,
+pub(super) struct Unfolded {
+    states: DashMap<Key, Newest, RandomState>,
+    rows: DashMap<u64, Arc<Envelope>, RandomState>,
+    posted: DashMap<EffectName, (u64, Ts), RandomState>,
 }
 
 impl Unfolded {
-    /// A turn was submitted as entry `seq`.
-    pub fn put(&self, key: Key, seq: u64, version: u32, state: Bytes) {
-        self.newest.insert(
-            key,
-            Newest {
-                seq,
+    /// The record is submitted as entry `seq`.
+    pub(super) fn note(&self, seq: u64, record: &Record) {
+        match record {
+            Record::Turn {
+                key,
                 version,
-                state,
-            },
-        );
+                state: Some(state),
+                ..
+            } => {
+                let newest = Newest {
+                    seq,
+                    version: *version,
+                    state: state.clone(),
+                };
+                match self.states.get_mut(key) {
+                    Some(mut found) => *found = newest,
+                    None => drop(self.states.insert(key.clone(), newest)),
+                }
+            }
+            Record::Row {
+                envelope,
+                is_lagging: true,
+                ..
+            } => drop(self.rows.insert(seq, Arc::clone(envelope))),
+            Record::Effect {
+                name,
+                outcome: Outcome::Done(Some((_, ts))),
+                ..
+            } => drop(self.posted.insert(name.clone(), (seq, ts.clone()))),
+            Record::Turn { .. }
+            | Record::Row { .. }
+            | Record::Effect { .. }
+            | Record::Release { .. }
+            | Record::Attempt { .. }
+            | Record::Survived { .. }
+            | Record::Drop { .. }
+            | Record::DeadDelivery { .. }
+            | Record::Exhume { .. }
+            | Record::Requeue { .. } => {}
+        }
     }
 
     /// The newest state of a key, where it is not folded yet.
-    pub fn get(&self, key: &Key) -> Option<(u32, Bytes)> {
-        self.newest
+    pub(super) fn state(&self, key: &Key) -> Option<(u32, Bytes)> {
+        self.states
             .get(key)
             .map(|newest| (newest.version, newest.state.clone()))
     }
 
+    /// A delivery that left memory, where it is not folded yet.
+    pub(super) fn row(&self, seq: u64) -> Option<Arc<Envelope>> {
+        self.rows.get(&seq).map(|found| Arc::clone(&found))
+    }
+
+    /// What an effect posted, where it is not folded yet.
+    pub(super) fn posted(&self, name: &EffectName) -> Option<Ts> {
+        self.posted.get(name).map(|found| found.1.clone())
+    }
+
     /// Everything up to `watermark` is in `state.db` now.
-    pub fn forget(&self, watermark: u64) {
-        self.newest.retain(|_, newest| newest.seq > watermark);
-    }
-
-    /// How many keys have a state that is not folded yet.
-    pub fn len(&self) -> usize {
-        self.newest.len()
-    }
-
-    /// Whether everything is folded.
-    pub fn is_empty(&self) -> bool {
-        self.newest.is_empty()
+    pub(super) fn forget(&self, watermark: u64) {
+        self.states.retain(|_, newest| newest.seq > watermark);
+        self.rows.retain(|seq, _| *seq > watermark);
+        self.posted.retain(|_, (seq, _)| *seq > watermark);
     }
 }

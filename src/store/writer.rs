@@ -8,12 +8,12 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-pub(super) use machine::{Batch, Written};
+pub(super) use machine::Batch;
 use machine::{Machine, Next};
 
 use super::journal::{Journal, Probe};
 use super::record::Submission;
-use super::{Error, folder};
+use super::{Error, Unfolded, folder};
 use crate::base::clock::Clock;
 
 /// Everything up to `upto` is durable.
@@ -35,6 +35,7 @@ type Tell = Box<dyn Fn(Durable) + Send + Sync>;
 /// whose permit it keeps, so those gates bound it.
 pub struct Queue {
     machine: Mutex<Machine>,
+    unfolded: Arc<Unfolded>,
     wake: Condvar,
     submitters: Mutex<Vec<Tell>>,
 }
@@ -46,9 +47,10 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Queue {
-    pub(super) fn new(next_seq: u64) -> Self {
+    pub(super) fn new(next_seq: u64, unfolded: Arc<Unfolded>) -> Self {
         Self {
             machine: Mutex::new(Machine::new(next_seq)),
+            unfolded,
             wake: Condvar::new(),
             submitters: Mutex::default(),
         }
@@ -66,7 +68,13 @@ impl Queue {
 
     /// Submits records, in order; gives back the number of the first's entry.
     pub fn submit(&self, submissions: Vec<Submission>) -> u64 {
-        let (first, was_empty) = self.lock().submit(submissions);
+        let mut machine = self.lock();
+        // Noted before anybody can write, fold and forget it.
+        for (seq, submission) in (machine.next_seq()..).zip(&submissions) {
+            self.unfolded.note(seq, &submission.record);
+        }
+        let (first, was_empty) = machine.submit(submissions);
+        drop(machine);
         if was_empty {
             self.wake.notify_one();
         }
@@ -143,10 +151,13 @@ pub(super) fn start(
         .name("writer".into())
         .spawn(move || {
             while let Some(batch) = queue.take() {
-                match write(&mut journal, batch, clock) {
-                    Ok(written) => {
-                        folding.durable(written.durable.upto);
-                        queue.tell(&written.submitters, written.durable);
+                let at_ms = clock.unix_ms();
+                match journal.append(&batch, at_ms) {
+                    Ok(bytes) => {
+                        let (submitters, upto) = (batch.submitters(), batch.upto());
+                        // First, so that whoever is told finds it when they look into the store.
+                        folding.put(batch, at_ms, bytes);
+                        queue.tell(&submitters, Durable { upto });
                     }
                     // Turns run ahead of the disk, so there is no going on from here.
                     Err(error) => return on_failure(&error),
@@ -157,10 +168,4 @@ pub(super) fn start(
             path: path.display().to_string(),
             why: error.to_string(),
         })
-}
-
-fn write(journal: &mut Journal, batch: Batch, clock: Clock) -> Result<Written, Error> {
-    let written = batch.into_written()?;
-    journal.append(&written.entries, &written.marks, clock.unix_ms())?;
-    Ok(written)
 }

@@ -49,7 +49,7 @@ pub(super) enum Input {
     /// The journal is durable up to here.
     Durable(u64),
     /// Rows were read back for a key.
-    RowsRead(Key, Vec<u64>, Vec<(u64, Envelope)>),
+    RowsRead(Key, Vec<u64>, Vec<(u64, Arc<Envelope>)>),
     /// A mark was looked up on disk.
     MarkRead(u64, Option<bool>),
     /// An operator retries or drops dead letters; each is answered by an [`Output::Exhumed`].

@@ -33,7 +33,7 @@ use crate::flow::effect::{Committed, Effect};
 use crate::flow::envelope::{Arrival, Mark, Unreadable};
 use crate::flow::identity::Installs;
 use crate::flow::key::Key;
-use crate::store::{Queue, Reader, Record, Space, Submission, Submitter, Unfolded};
+use crate::store::{Queue, Reader, Record, Space, Submission, Submitter};
 use crate::web::{Api, Client};
 
 /// How soon to look again whether what is full has room.
@@ -55,8 +55,6 @@ pub struct Parts {
     pub queue: Arc<Queue>,
     /// Reads what is.
     pub reader: Reader,
-    /// States that are not folded yet.
-    pub unfolded: Arc<Unfolded>,
     /// Whether there is room on the disk.
     pub space: Space,
     /// Takes committed calls.
@@ -177,20 +175,10 @@ impl InboxShell {
     /// Submits every record of a step in one go, so that they are numbered in their order.
     fn submit(&mut self, out: &mut Vec<Output>) {
         let mut submissions = Vec::new();
-        let mut states: Vec<(usize, Key, u32, bytes::Bytes)> = Vec::new();
         out.retain_mut(|output| {
             let Output::Submit(record, mark) = output else {
                 return true;
             };
-            if let Record::Turn {
-                key,
-                version,
-                state: Some(state),
-                ..
-            } = record
-            {
-                states.push((submissions.len(), key.clone(), *version, state.clone()));
-            }
             submissions.push(Submission {
                 record: std::mem::replace(record, Record::Release { row: 0 }),
                 mark: mark.take(),
@@ -202,10 +190,6 @@ impl InboxShell {
             return;
         }
         let first = self.parts.queue.submit(submissions);
-        for (n, key, version, state) in states {
-            let seq = first + u64::try_from(n).unwrap_or(0);
-            self.parts.unfolded.put(key, seq, version, state);
-        }
         self.machine.submitted(first);
     }
 

@@ -14,6 +14,7 @@ fn row(id: &str, key: &str) -> Record {
         envelope: envelope(id),
         key: Key::from_stored(key),
         is_held: false,
+        is_lagging: false,
     }
 }
 
@@ -192,7 +193,9 @@ fn waiting_effects_are_counted_by_lane_and_never_show_where_an_answer_goes() {
         ]
     );
     let late = Record::Turn {
-        envelope: envelope("Ev2"),
+        event: "a/Ev2".into(),
+        app: AppName::new("a"),
+        team: "T1".into(),
         row: None,
         key: Key::from_stored("h/a/T1/user/U1"),
         version: 1,

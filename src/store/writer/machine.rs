@@ -1,10 +1,8 @@
 //! The writer as a state machine: what is submitted waits, numbered in its order; everything that waits is one
-//! batch; a batch becomes entries and marks, and says who is told once they are durable.
+//! batch, which says who is told once it is durable.
 
-use super::{Durable, Submitter};
-use crate::flow::envelope::Mark;
-use crate::store::Error;
-use crate::store::record::{Entry, Record, Submission};
+use super::Submitter;
+use crate::store::record::Submission;
 
 /// What waits for the writer.
 #[derive(Debug)]
@@ -28,19 +26,8 @@ pub(super) enum Next {
 /// Everything that waited, in order.
 #[derive(Debug)]
 pub(in crate::store) struct Batch {
-    first: u64,
-    submissions: Vec<Submission>,
-}
-
-/// A batch as it is written, in one transaction.
-#[derive(Debug)]
-pub(in crate::store) struct Written {
-    pub(in crate::store) entries: Vec<Entry>,
-    pub(in crate::store) marks: Vec<Mark>,
-    /// What is true then.
-    pub(in crate::store) durable: Durable,
-    /// Who is told.
-    pub(in crate::store) submitters: Vec<Submitter>,
+    pub(in crate::store) first: u64,
+    pub(in crate::store) submissions: Vec<Submission>,
 }
 
 impl Machine {
@@ -59,6 +46,11 @@ impl Machine {
         self.next_seq += u64::try_from(submissions.len()).unwrap_or(0);
         self.waiting.extend(submissions);
         (first, was_empty)
+    }
+
+    /// The number that the next submission gets.
+    pub(super) fn next_seq(&self) -> u64 {
+        self.next_seq
     }
 
     /// Nothing more will be submitted.
@@ -90,34 +82,28 @@ impl Machine {
 }
 
 impl Batch {
-    /// The batch in the form in which it is written.
-    ///
-    /// # Errors
-    /// When a record has no JSON; whatever could refuse a single turn was asked before it was submitted.
-    pub(in crate::store) fn into_written(self) -> Result<Written, Error> {
-        let Self { first, submissions } = self;
-        let mut written = Written {
-            entries: Vec::with_capacity(submissions.len()),
-            marks: Vec::new(),
-            durable: Durable { upto: first },
-            submitters: Vec::new(),
-        };
-        for (seq, submission) in (first..).zip(submissions) {
-            let Submission { record, mark, from } = submission;
-            written.entries.push(Record::into_entry(record, seq)?);
-            written.marks.extend(mark);
-            if !written.submitters.contains(&from) {
-                written.submitters.push(from);
+    /// The last entry.
+    pub(in crate::store) fn upto(&self) -> u64 {
+        self.first + u64::try_from(self.submissions.len().saturating_sub(1)).unwrap_or(0)
+    }
+
+    /// Who is told that it is durable.
+    pub(in crate::store) fn submitters(&self) -> Vec<Submitter> {
+        let mut submitters = Vec::new();
+        for Submission { from, .. } in &self.submissions {
+            if !submitters.contains(from) {
+                submitters.push(*from);
             }
-            written.durable.upto = seq;
         }
-        Ok(written)
+        submitters
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow::envelope::Mark;
+    use crate::store::Record;
 
     fn release(row: u64, mark: Option<Mark>, from: usize) -> Submission {
         Submission {
@@ -139,12 +125,13 @@ mod tests {
         let Next::Write(batch) = machine.next() else {
             panic!("what waits is written before the end")
         };
-        let written = batch.into_written().unwrap();
-        let numbers: Vec<_> = written.entries.iter().map(|e| (e.seq, e.refers)).collect();
-        assert_eq!(numbers, [(7, Some(1)), (8, Some(2)), (9, Some(3))]);
-        assert_eq!(written.marks, [Mark(5)]);
-        assert_eq!(written.durable, Durable { upto: 9 });
-        assert_eq!(written.submitters, [Submitter(0), Submitter(1)]);
+        let rows = batch.submissions.iter().map(|it| match it.record {
+            Record::Release { row } => row,
+            _ => 0,
+        });
+        assert_eq!(rows.collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!((batch.first, batch.upto()), (7, 9));
+        assert_eq!(batch.submitters(), [Submitter(0), Submitter(1)]);
         assert!(matches!(machine.next(), Next::End));
         assert_eq!(
             machine.submit(vec![release(4, None, 0)]),

@@ -130,7 +130,6 @@ impl Machine {
         );
         // With several deliveries the mark must not be durable before all of them are: one transaction for all.
         let is_stored = targets.len() > 1 || envelope.kind.is_internal();
-        let envelope = Arc::new(envelope);
         for target in targets {
             let slot = self.take_in(now, number, &envelope, target, out);
             if let Some(slot) = slot.filter(|_| is_stored) {
@@ -252,6 +251,7 @@ impl Machine {
             envelope: Arc::clone(&open.envelope),
             key: open.key.clone(),
             is_held,
+            is_lagging: false,
         };
         // A held row may be dropped at the next start: its mark comes with its release or commit.
         let mark = event

@@ -26,6 +26,7 @@ impl Machine {
             envelope: Arc::clone(envelope),
             key: key.clone(),
             is_held: false,
+            is_lagging: true,
         };
         out.push(Output::Submit(record, mark));
         self.unnumbered.push_back(Unnumbered {
@@ -62,7 +63,7 @@ impl Machine {
         &mut self,
         key: &Key,
         wanted: &[u64],
-        found: Vec<(u64, Envelope)>,
+        found: Vec<(u64, Arc<Envelope>)>,
         out: &mut Vec<Output>,
     ) {
         let Some(resident) = self.residents.get_mut(key) else {
@@ -78,7 +79,6 @@ impl Machine {
         }
         for (row, envelope) in found {
             let slot = self.number();
-            let envelope = Arc::new(envelope);
             let target = self.router.target_of(key, &envelope);
             let deaths = self.suspects.remove(&row);
             self.open.insert(

@@ -75,7 +75,9 @@ impl Machine {
             open.answer = answer;
         }
         let record = Record::Turn {
-            envelope: Arc::clone(&open.envelope),
+            event: open.envelope.id.clone(),
+            app: open.envelope.app.clone(),
+            team: open.envelope.team.clone(),
             row: open.row.seq(),
             key: open.key.clone(),
             version,

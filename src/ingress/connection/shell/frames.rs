@@ -1,5 +1,7 @@
 //! From frames to envelopes, and from envelopes to the shards that take them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -251,7 +253,7 @@ impl ConnectionShell {
             return self.count_shed(1);
         };
         arrivals.push(Arrival {
-            envelope,
+            envelope: Arc::new(envelope),
             ack,
             permit: Some(permit),
             is_retry,

@@ -47,7 +47,7 @@ impl Shard {
         let Ok(Exhumed::Delivery { envelope, key, .. }) = letter.retried() else {
             panic!("a delivery")
         };
-        let found = vec![(row, Arc::unwrap_or_clone(envelope))];
+        let found = vec![(row, envelope)];
         self.step(Input::RowsRead(key, vec![row], found))
     }
 }

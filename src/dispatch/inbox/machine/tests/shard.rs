@@ -132,7 +132,7 @@ impl Shard {
         };
         let payload = Bytes::from(payload.to_string());
         Arrival {
-            envelope: Envelope::read(kind, &origin, payload, 0).unwrap(),
+            envelope: Arc::new(Envelope::read(kind, &origin, payload, 0).unwrap()),
             ack: Some(Ack {
                 place: self.socket.clone().try_reserve_owned().unwrap(),
                 envelope_id: envelope_id.into(),
@@ -242,7 +242,7 @@ impl Shard {
                         )
                     }
                     Record::Turn {
-                        envelope,
+                        event,
                         key,
                         row,
                         effects,
@@ -250,7 +250,7 @@ impl Shard {
                     } => {
                         format!(
                             "turn {}/{} row {row:?} effects {}{marked}",
-                            envelope.id,
+                            event,
                             key.handler(),
                             effects.len()
                         )
