@@ -126,7 +126,7 @@ const BACKOFF: Backoff = Backoff {
 const SOCKETS_MAX: usize = 10;
 
 /// How often a socket on its way out is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 /// Sockets whose ends are remembered for that.
 const ENDED_MAX: usize = 32;
@@ -522,12 +522,15 @@ impl Machine {
 
     fn tick_retiring(&mut self, now: Instant, out: &mut Vec<Output>) {
         let within = self.terms.times.retire_within;
+        let is_needed = self.is_old_needed();
         for retiring in &mut self.retiring {
             if retiring.until > now {
                 continue;
             }
             if !retiring.is_told && retiring.since + within > now {
-                out.push(Output::Look(retiring.generation));
+                if !is_needed {
+                    out.push(Output::Look(retiring.generation));
+                }
                 retiring.until = now + LOOK_EVERY;
                 continue;
             }
@@ -538,7 +541,18 @@ impl Machine {
         }
     }
 
+    /// Whether Slack asked a serving socket to leave: until its replacement serves, Slack may use an old one.
+    fn is_old_needed(&self) -> bool {
+        self.slots.iter().any(|slot| slot.wanted.is_some())
+    }
+
     fn idle(&mut self, now: Instant, generation: Generation, out: &mut Vec<Output>) {
+        if !self.is_old_needed() {
+            self.let_go(now, generation, out);
+        }
+    }
+
+    fn let_go(&mut self, now: Instant, generation: Generation, out: &mut Vec<Output>) {
         let within = self.terms.times.retire_within;
         let mut retiring = self.retiring.iter_mut();
         if let Some(idle) = retiring.find(|it| it.generation == generation && !it.is_told) {
@@ -560,7 +574,7 @@ impl Machine {
         }
         let oldest = self.retiring.iter().find(|it| !it.is_told);
         if let Some(oldest) = oldest.map(|oldest| oldest.generation) {
-            self.idle(now, oldest, out);
+            self.let_go(now, oldest, out);
         }
         false
     }

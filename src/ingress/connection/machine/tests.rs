@@ -125,6 +125,18 @@ fn the_replacement_says_hello_before_the_old_socket_is_let_go() {
 }
 
 #[test]
+fn while_slack_asks_every_serving_socket_to_leave_an_old_one_stays() {
+    let mut run = Run::up();
+    run.say(1, "warning");
+    run.open(2);
+    run.say(2, "warning");
+    assert_eq!(run.tick(), [], "not even looked at");
+    assert_eq!(run.step(Input::Idle(1)), []);
+    run.open(3);
+    assert_eq!(run.step(Input::Idle(1)), [Output::Close(1)]);
+}
+
+#[test]
 fn an_old_socket_that_is_never_idle_goes_all_the_same() {
     let mut run = Run::up();
     run.say(1, "warning");
