@@ -126,7 +126,7 @@ const BACKOFF: Backoff = Backoff {
 const SOCKETS_MAX: usize = 10;
 
 /// How often a socket on its way out is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(400);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Sockets whose ends are remembered for that.
 const ENDED_MAX: usize = 32;
@@ -527,10 +527,8 @@ impl Machine {
             if retiring.until > now {
                 continue;
             }
-            if !retiring.is_told && retiring.since + within > now {
-                if !is_needed {
-                    out.push(Output::Look(retiring.generation));
-                }
+            if !retiring.is_told && (is_needed || retiring.since + within > now) {
+                out.push(Output::Look(retiring.generation));
                 retiring.until = now + LOOK_EVERY;
                 continue;
             }
@@ -541,9 +539,10 @@ impl Machine {
         }
     }
 
-    /// Whether Slack asked a serving socket to leave: until its replacement serves, Slack may use an old one.
+    /// Whether Slack asked every serving socket to leave: until one serves that may stay, Slack uses old ones too.
     fn is_old_needed(&self) -> bool {
-        self.slots.iter().any(|slot| slot.wanted.is_some())
+        let may_stay = |slot: &Slot| slot.serving.is_some() && slot.wanted.is_none();
+        self.mode == Mode::Live && !self.slots.iter().any(may_stay)
     }
 
     fn idle(&mut self, now: Instant, generation: Generation, out: &mut Vec<Output>) {
@@ -571,6 +570,11 @@ impl Machine {
         let open = self.slots.iter().map(of).sum::<usize>() + self.retiring.len();
         if open < SOCKETS_MAX {
             return true;
+        }
+        let told = self.retiring.iter().filter(|it| it.is_told).count();
+        if open - told < SOCKETS_MAX {
+            // One is on its way out already.
+            return false;
         }
         let oldest = self.retiring.iter().find(|it| !it.is_told);
         if let Some(oldest) = oldest.map(|oldest| oldest.generation) {

@@ -38,6 +38,9 @@ use crate::web::{Api, Client, dial};
 /// The longest wait that a back-fill takes upon itself when Slack asks for one.
 const BACKFILL_WAIT_MAX: Duration = Duration::from_mins(2);
 
+/// After how many looks without anything new a socket on its way out has nothing to do.
+const QUIET_LOOKS: u32 = 3;
+
 /// How often a back-fill asks for one channel.
 const BACKFILL_TRIES: usize = 5;
 
@@ -84,8 +87,8 @@ struct Socket {
     acks: mpsc::Sender<Released>,
     team: TeamId,
     counters: Arc<Counters>,
-    /// Envelopes at the last look, when it is on its way out.
-    looked_at: Option<u64>,
+    /// Envelopes at the last look, when it is on its way out, and how many looks found nothing new.
+    looked_at: (u64, u32),
 }
 
 type Ctx = Context<ConnectionShell>;
@@ -311,7 +314,7 @@ impl ConnectionShell {
             acks,
             team,
             counters,
-            looked_at: None,
+            looked_at: (0, 0),
         };
         self.sockets.insert(generation, socket);
     }
@@ -322,8 +325,10 @@ impl ConnectionShell {
             return;
         };
         let envelopes = socket.counters.envelopes();
-        let is_quiet = socket.looked_at.replace(envelopes) == Some(envelopes);
-        if is_quiet && socket.acks.capacity() == socket.acks.max_capacity() {
+        let (before, quiet) = socket.looked_at;
+        let quiet = if before == envelopes { quiet + 1 } else { 0 };
+        socket.looked_at = (envelopes, quiet);
+        if quiet >= QUIET_LOOKS && socket.acks.capacity() == socket.acks.max_capacity() {
             // Not within this step: its outputs come first.
             context.run_later(Duration::ZERO, move |shell, context| {
                 shell.step(Input::Idle(generation), context);

@@ -49,7 +49,10 @@ fn every_socket_refreshed_each_second_under_load_loses_doubles_and_delays_nothin
         std::thread::park_timeout(Duration::from_millis(2));
     }
     let count = usize::try_from(said).unwrap();
-    stand.answered(count);
+    // A busy machine posts answers more slowly than people write; each part has the usual patience.
+    for part in 1..=8 {
+        stand.answered(count * part / 8);
+    }
     stand.all_acked();
     for entry in stand.record() {
         match &entry.what {
