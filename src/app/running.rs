@@ -13,7 +13,8 @@ use crate::actor::arbiters::Arbiters;
 use crate::actor::port::WayBack;
 use crate::admin::Control;
 use crate::base::clock::Clock;
-use crate::base::limits::MARKS_IN_MEMORY;
+use crate::base::limits::{MARKS_IN_MEMORY, SocketTimes};
+use crate::base::network::Network;
 use crate::config::{App, Config, Faults, Transport};
 use crate::dispatch::directory::Directory;
 use crate::dispatch::inbox::{self, InboxShell};
@@ -210,16 +211,20 @@ pub(super) fn start(
         on_failure: Arc::new(end_for_store),
     };
     let (store, recovered) = Store::open(&store_config, clock)?;
-    let control = Control::bind(&config.store.path)
-        .inspect_err(
-            |error| tracing::warn!(%error, "nobody can look into the store while it is in use"),
-        )
-        .ok();
+    let control = store.inspector().and_then(|_| {
+        let bound = Control::bind(&config.store.path);
+        bound
+            .inspect_err(
+                |error| tracing::warn!(%error, "nobody can look into the store while it is in use"),
+            )
+            .ok()
+    });
     let (standings, installs) = (Standings::default(), Installs::default());
     let (stop, stopped) = oneshot::channel();
     let stage = Stage {
         apps: config.apps.iter().map(new_app).collect(),
-        base_url: config.slack.base_url.clone(),
+        times: times(&config.network),
+        api: Api::url(&config.slack.base_url, config.network.clone()),
         shards: config.runtime.shards.get(),
         router: Arc::clone(&router),
         installs: installs.clone(),
@@ -246,6 +251,18 @@ pub(super) fn start(
     })
 }
 
+/// How long sockets may take for what, as the file says of the network.
+fn times(network: &Network) -> SocketTimes {
+    SocketTimes {
+        close_within: network.within.close,
+        ping_every: network.ping_every,
+        // Within the four intervals after which a silent socket is dead, and of the first ping's sending.
+        pong_within: 3 * network.ping_every,
+        silence_max: network.silence_max(),
+        ..SocketTimes::default()
+    }
+}
+
 fn new_app(app: &App) -> NewApp {
     NewApp {
         name: app.name.clone(),
@@ -263,7 +280,9 @@ fn new_app(app: &App) -> NewApp {
 /// What the actors are made from.
 struct Stage {
     apps: Vec<NewApp>,
-    base_url: String,
+    /// Those of an app that says nothing else.
+    times: SocketTimes,
+    api: Api,
     shards: usize,
     router: Arc<Router>,
     installs: Installs,
@@ -301,23 +320,20 @@ impl Stage {
 
     /// Answers operators, where there is a socket for them.
     async fn answer(&self, cast: &Cast, store: &Store) -> Infallible {
-        match &self.control {
-            Some(control) => {
+        match (&self.control, store.inspector()) {
+            (Some(control), Some(inspector)) => {
+                let shards = cast.shards.clone();
                 control
-                    .serve(
-                        store.inspector(),
-                        cast.shards.clone(),
-                        cast.connections.clone(),
-                    )
+                    .serve(inspector, shards, cast.connections.clone())
                     .await
             }
-            None => std::future::pending().await,
+            (None, _) | (_, None) => std::future::pending().await,
         }
     }
 
     fn cast(&self, arbiters: &Arbiters, store: &Store, recovered: Recovered) -> Cast {
         let outbox_parts = egress::Parts {
-            api: Api::Url(self.base_url.clone()),
+            api: self.api.clone(),
             installs: self.installs.clone(),
             queue: Arc::clone(&store.queue),
             reader: store.reader.clone(),
@@ -337,7 +353,7 @@ impl Stage {
                     reader: store.reader.clone(),
                     space: store.space.clone(),
                     outbox: entrance.clone(),
-                    api: Api::Url(self.base_url.clone()),
+                    api: self.api.clone(),
                     clock: self.clock,
                 };
                 let inbox =
@@ -351,6 +367,7 @@ impl Stage {
             supervisor.clone(),
             self.standings.clone(),
             self.installs.clone(),
+            self.times,
         );
         let mut lines = Vec::new();
         for app in &self.apps {
@@ -377,7 +394,7 @@ impl Stage {
             installs: self.installs.clone(),
             shards: shards.iter().cloned().map(inbox::Entrance::new).collect(),
             standings: self.standings.clone(),
-            api: Api::Url(self.base_url.clone()),
+            api: self.api.clone(),
             clock: self.clock,
         };
         WayBack::new(arbiters.on_io(move |_| SupervisorShell::new(common)))

@@ -3,20 +3,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::web::dial::{CloseCode, CloseReason, Frame, Item, Message, ProtocolError};
-use bytes::{Bytes, BytesMut};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use crate::web::dial::{CloseCode, CloseReason, Fault, Frame, Message};
+use bytes::Bytes;
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::base::clock::Clock;
-use crate::base::limits::{FRAME_BYTES_MAX, SOCKET_BATCH_MAX, SOCKET_KEPT_BYTES_MAX, SocketTimes};
+use crate::base::limits::{SOCKET_BATCH_MAX, SOCKET_KEPT_BYTES_MAX, SocketTimes};
+use crate::base::secret::redacted;
 use crate::flow::ack::Released;
 use crate::flow::gate::{Gate, Permit};
 use crate::ingress::liveness::{Liveness, Verdict};
 use crate::ingress::standing::Counters;
-use crate::web::dial::Socket;
 
 /// What a pump tells its connection.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ pub(super) enum News {
 pub(super) type Closing = mpsc::Receiver<()>;
 
 /// A socket and everything that goes through it.
-pub(super) struct Pump<T> {
-    pub(super) socket: Socket,
+pub(super) struct Pump<S, T> {
+    pub(super) socket: S,
     pub(super) acks: mpsc::Receiver<Released>,
     pub(super) closing: Closing,
     pub(super) clock: Clock,
@@ -55,8 +55,6 @@ struct End(String);
 /// Frames that were read and not handed over yet.
 #[derive(Default)]
 struct Kept {
-    /// Fragments of a frame that is not complete.
-    parts: BytesMut,
     frames: Vec<Bytes>,
     bytes: usize,
     shed: u64,
@@ -78,7 +76,11 @@ impl Kept {
     }
 }
 
-impl<T: Fn(News)> Pump<T> {
+impl<S, T> Pump<S, T>
+where
+    S: Stream<Item = Result<Frame, Fault>> + Sink<Message, Error = Fault> + Unpin,
+    T: Fn(News),
+{
     /// Pumps until the socket is gone.
     pub(super) async fn run(mut self) {
         let mut kept = Kept::default();
@@ -100,7 +102,7 @@ impl<T: Fn(News)> Pump<T> {
             let step = tokio::select! {
                 biased;
                 Some(released) = self.acks.recv() => self.ack(released).await,
-                _ = self.closing.recv() => return self.close("we closed it", kept).await,
+                _ = self.closing.recv() => return self.close(CloseCode::Normal, "we closed it", kept).await,
                 frame = self.socket.next() => {
                     let taken = self.take(frame, &mut liveness, kept).await;
                     match taken {
@@ -154,7 +156,7 @@ impl<T: Fn(News)> Pump<T> {
 
     async fn take(
         &mut self,
-        frame: Option<Result<Frame, ProtocolError>>,
+        frame: Option<Result<Frame, Fault>>,
         liveness: &mut Liveness,
         kept: &mut Kept,
     ) -> Result<(), End> {
@@ -163,7 +165,6 @@ impl<T: Fn(News)> Pump<T> {
         self.counters.heard(self.clock.unix_ms());
         match frame {
             Some(Ok(Frame::Text(text))) => kept.push(text),
-            Some(Ok(Frame::Continuation(item))) => return assemble(item, kept),
             Some(Ok(Frame::Ping(payload))) => return self.send(Message::Pong(payload)).await,
             Some(Ok(Frame::Pong(payload))) => {
                 if let Some(number) = ping_number(&payload) {
@@ -173,17 +174,15 @@ impl<T: Fn(News)> Pump<T> {
             // A sign of life; Slack sends none, and nothing is in it for us.
             Some(Ok(Frame::Binary(_))) => self.counters.odd(),
             Some(Ok(Frame::Close(reason))) => {
-                let why = reason
-                    .as_ref()
-                    .map_or("without a code".to_owned(), |reason| {
-                        format!("code {}", u16::from(reason.code))
-                    });
+                let why = told(reason.as_ref());
                 self.send(Message::Close(reason)).await.ok();
                 return Err(End(format!("Slack closed it, {why}")));
             }
-            Some(Err(error)) => {
-                self.close("a bad frame", kept).await;
-                return Err(End(format!("a bad frame: {error}")));
+            Some(Err(fault)) => {
+                if let Some(code) = fault.close_code() {
+                    self.close(code, "", kept).await;
+                }
+                return Err(End(fault.to_string()));
             }
             None => return Err(End("the connection was cut".to_owned())),
         }
@@ -231,17 +230,16 @@ impl<T: Fn(News)> Pump<T> {
 
     /// Says goodbye, and waits for the answer only so long: Slack leaves TCP open after it. What Slack sent before
     /// it heard is taken along.
-    async fn close(&mut self, why: &str, kept: &mut Kept) -> End {
+    async fn close(&mut self, code: CloseCode, why: &str, kept: &mut Kept) -> End {
         let within = self.times.close_within;
         let shake = async {
-            let reason = CloseReason::from(CloseCode::Normal);
+            let reason = CloseReason::from(code);
             self.send(Message::Close(Some(reason))).await.ok();
             while let Some(Ok(frame)) = self.socket.next().await {
                 match frame {
                     Frame::Close(_) => return,
                     Frame::Text(text) => kept.push(text),
-                    Frame::Binary(_) | Frame::Continuation(_) | Frame::Ping(_) | Frame::Pong(_) => {
-                    }
+                    Frame::Binary(_) | Frame::Ping(_) | Frame::Pong(_) => {}
                 }
             }
         };
@@ -265,35 +263,30 @@ fn ping_number(payload: &[u8]) -> Option<u64> {
 /// A peer that reads nothing must not hold the pump up for ever.
 async fn written(
     times: SocketTimes,
-    write: impl Future<Output = Result<(), ProtocolError>>,
+    write: impl Future<Output = Result<(), Fault>>,
 ) -> Result<(), End> {
     match tokio::time::timeout(times.silence_max, write).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(End(format!("it can't be written: {error}"))),
+        // The socket is as good as before, and Slack delivers again what was not acked.
+        Ok(Err(fault @ (Fault::SentTooLong { .. } | Fault::SentInPieces))) => {
+            tracing::error!(%fault, "a frame is left out");
+            Ok(())
+        }
+        Ok(Err(fault)) => Err(End(format!("it can't be written: {fault}"))),
         Err(_) => Err(End("it takes no more bytes".to_owned())),
     }
 }
 
-/// Puts fragments together, up to the bound of a whole frame.
-fn assemble(item: Item, kept: &mut Kept) -> Result<(), End> {
-    let (bytes, is_last) = match item {
-        Item::FirstText(bytes) => {
-            kept.parts.clear();
-            (bytes, false)
-        }
-        Item::Continue(bytes) => (bytes, false),
-        Item::Last(bytes) => (bytes, true),
-        Item::FirstBinary(_) => return Err(End("a binary frame in fragments".to_owned())),
+/// A close frame in words.
+fn told(reason: Option<&CloseReason>) -> String {
+    let Some(reason) = reason else {
+        return "without a code".to_owned();
     };
-    if kept.parts.len() + bytes.len() > FRAME_BYTES_MAX {
-        return Err(End(format!("a frame of more than {FRAME_BYTES_MAX} bytes")));
+    let code = u16::from(reason.code);
+    match &reason.description {
+        Some(description) => format!("code {code} ({:?})", redacted(description)),
+        None => format!("code {code}"),
     }
-    kept.parts.extend_from_slice(&bytes);
-    if is_last {
-        let frame = kept.parts.split().freeze();
-        kept.push(frame);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -301,23 +294,67 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    use actix_codec::Framed;
-    use actix_http::ws::Codec;
-    use tokio::io::DuplexStream;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
     use super::*;
     use crate::slack::id::EnvelopeId;
 
     type Told = Rc<RefCell<Vec<News>>>;
 
-    /// A pump whose news nobody deals with, and Slack's end of its socket.
-    fn stuck() -> (
-        Framed<DuplexStream, Codec>,
-        Told,
-        mpsc::Sender<Released>,
-        mpsc::Sender<()>,
-    ) {
-        let (ours, slacks) = tokio::io::duplex(64 * 1024);
+    /// Our end of a socket, in memory.
+    struct Ours {
+        from_slack: mpsc::Receiver<Frame>,
+        to_slack: mpsc::Sender<Message>,
+    }
+
+    impl Stream for Ours {
+        type Item = Result<Frame, Fault>;
+
+        fn poll_next(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Self::Item>> {
+            self.from_slack
+                .poll_recv(context)
+                .map(|frame| frame.map(Ok))
+        }
+    }
+
+    impl Sink<Message> for Ours {
+        type Error = Fault;
+
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Fault> {
+            self.to_slack.try_send(message).ok();
+            Ok(())
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Slack's end, and the ways to the pump.
+    struct Stuck {
+        frames: mpsc::Sender<Frame>,
+        messages: mpsc::Receiver<Message>,
+        told: Told,
+        acks: mpsc::Sender<Released>,
+        close: mpsc::Sender<()>,
+    }
+
+    /// A pump whose news nobody deals with.
+    fn stuck() -> Stuck {
+        let (frames, from_slack) = mpsc::channel(64);
+        let (to_slack, messages) = mpsc::channel(1024);
         let (acks, released) = mpsc::channel(8);
         let (close, closing) = mpsc::channel(1);
         let told = Told::default();
@@ -327,7 +364,10 @@ mod tests {
             move |news| told.borrow_mut().push(news)
         };
         let pump = Pump {
-            socket: Framed::new(Box::new(ours), Codec::new().client_mode()),
+            socket: Ours {
+                from_slack,
+                to_slack,
+            },
             acks: released,
             closing,
             clock: Clock::system(),
@@ -336,24 +376,34 @@ mod tests {
             tell,
         };
         actix_rt::spawn(pump.run());
-        (Framed::new(slacks, Codec::new()), told, acks, close)
+        Stuck {
+            frames,
+            messages,
+            told,
+            acks,
+            close,
+        }
     }
 
-    fn text(n: usize) -> Message {
-        Message::Text(format!("{{\"type\":\"events_api\",\"n\":{n}}}").into())
+    fn text(n: usize) -> Frame {
+        Frame::Text(format!("{{\"type\":\"events_api\",\"n\":{n}}}").into())
     }
 
     #[actix_rt::test]
     async fn pings_are_answered_and_acks_leave_while_everything_behind_is_full() {
-        let (mut slack, told, acks, close) = stuck();
+        let Stuck {
+            frames: slack,
+            mut messages,
+            told,
+            acks,
+            close,
+        } = stuck();
         let frames = 20 * SOCKET_BATCH_MAX;
         for n in 0..frames {
             slack.send(text(n)).await.unwrap();
         }
-        slack
-            .send(Message::Ping(Bytes::from_static(b"are you there")))
-            .await
-            .unwrap();
+        let ping = Frame::Ping(Bytes::from_static(b"are you there"));
+        slack.send(ping).await.unwrap();
         let released = Released {
             envelope_id: EnvelopeId::new("e1"),
             answer: None,
@@ -362,12 +412,12 @@ mod tests {
         acks.send(released).await.unwrap();
         let mut is_acked = false;
         while !(is_ponged && is_acked) {
-            match slack.next().await.unwrap().unwrap() {
-                Frame::Pong(payload) => {
+            match messages.recv().await.unwrap() {
+                Message::Pong(payload) => {
                     assert_eq!(payload, "are you there");
                     is_ponged = true;
                 }
-                Frame::Text(text) => is_acked |= text.starts_with(b"{\"envelope_id\":\"e1\""),
+                Message::Text(text) => is_acked |= text.starts_with("{\"envelope_id\":\"e1\""),
                 other => panic!("{other:?}"),
             }
         }
@@ -394,13 +444,19 @@ mod tests {
         };
         assert!(shed, "every frame is handed over or counted");
         close.send(()).await.unwrap();
-        while !matches!(slack.next().await, Some(Ok(Frame::Close(_)))) {}
+        while !matches!(messages.recv().await, Some(Message::Close(_))) {}
     }
 
     #[actix_rt::test]
     async fn an_unanswered_close_takes_no_longer_than_it_may() {
         tokio::time::pause();
-        let (slack, told, _acks, close) = stuck();
+        let Stuck {
+            frames: slack,
+            told,
+            acks: _acks,
+            close,
+            ..
+        } = stuck();
         let clock = Clock::system();
         let begun = clock.now();
         close.send(()).await.unwrap();
