@@ -43,6 +43,8 @@ mod line;
 mod marks;
 mod reader;
 mod record;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod space;
 mod state;
 mod sum;

@@ -76,6 +76,11 @@ impl Entrance {
         }
     }
 
+    /// How many calls are inside.
+    pub fn inside(&self) -> usize {
+        self.gate.inside()
+    }
+
     /// Hands over as many as there is room for, from the front; the rest stays.
     pub fn put(&self, waiting: &mut VecDeque<Committed>) {
         let mut calls = Vec::new();

@@ -95,6 +95,16 @@ impl State {
         Ok(Self { db })
     }
 
+    /// A database in memory, for as long as somebody has it open under this name.
+    #[cfg(test)]
+    pub(super) fn in_memory(name: &str) -> Result<Self, Error> {
+        let db = Connection::open(format!("file:{name}?mode=memory&cache=shared"))
+            .map_err(doing("opening a database in memory"))?;
+        db.execute_batch(&format!("{SCHEMA} {}", marks::SCHEMA))
+            .map_err(doing("preparing a database in memory"))?;
+        Ok(Self { db })
+    }
+
     /// The last entry that is folded.
     pub(super) fn watermark(&self) -> Result<u64, Error> {
         self.db
@@ -303,6 +313,14 @@ impl StateReader {
             .and_then(|()| db.pragma_update(None, "wal_autocheckpoint", 0))
             .map_err(doing("opening state.db"))?;
         Ok(Self { db })
+    }
+
+    /// The same database as [`State::in_memory`] of this name.
+    #[cfg(test)]
+    pub(super) fn in_memory(name: &str) -> Result<Self, Error> {
+        Connection::open(format!("file:{name}?mode=memory&cache=shared"))
+            .map(|db| Self { db })
+            .map_err(doing("opening a database in memory"))
     }
 
     pub(super) fn state(&self, key: &Key) -> Result<Option<(u32, Bytes)>, Error> {

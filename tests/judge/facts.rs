@@ -95,6 +95,8 @@ pub(crate) struct Facts {
     pub(crate) posts: Vec<Post>,
     /// By app: the entries with which a new life of the program began, after one was lost.
     pub(crate) rebirths: BTreeMap<String, Vec<u64>>,
+    /// By workspace and channel: the entries with which messages appeared there, outside of threads.
+    said: HashMap<(String, String), Vec<u64>>,
     by_event: HashMap<String, usize>,
     by_place: HashMap<(String, Place), usize>,
     by_envelope: HashMap<String, usize>,
@@ -131,6 +133,17 @@ impl Facts {
         facts
     }
 
+    /// How many messages appeared in a lane's channel between two entries.
+    pub(super) fn said_between(
+        &self,
+        (_, team, channel): &(String, String, String),
+        (first, second): (u64, u64),
+    ) -> usize {
+        let said = self.said.get(&(team.clone(), channel.clone()));
+        let between = said.into_iter().flatten();
+        between.filter(|n| first < **n && **n < second).count()
+    }
+
     /// The answers in the order of their calls, each effect once.
     pub(crate) fn first_answers(&self) -> impl Iterator<Item = &Answer> {
         let mut seen = HashSet::new();
@@ -141,25 +154,7 @@ impl Facts {
 
     fn take(&mut self, n: u64, what: &What, reading: &mut Reading) {
         match what {
-            What::Posted {
-                team,
-                channel,
-                user,
-                ts,
-                thread_ts,
-                text,
-                via,
-            } => {
-                if via == "person" && Bot::ALL.iter().any(|bot| bot.is_asked_by(text)) {
-                    let place = (team.clone(), channel.clone(), ts.clone());
-                    let written = Written {
-                        user: user.clone(),
-                        thread_ts: thread_ts.clone(),
-                        text: text.clone(),
-                    };
-                    reading.people.insert(place, written);
-                }
-            }
+            What::Posted { .. } => self.appeared(n, what, reading),
             What::EnvelopeSent {
                 socket,
                 envelope_id,
@@ -208,6 +203,35 @@ impl Facts {
             | What::EphemeralShown { .. }
             | What::FrameIgnored { .. }
             | What::Other => {}
+        }
+    }
+
+    /// A message appeared in a channel.
+    fn appeared(&mut self, n: u64, what: &What, reading: &mut Reading) {
+        let What::Posted {
+            team,
+            channel,
+            user,
+            ts,
+            thread_ts,
+            text,
+            via,
+        } = what
+        else {
+            return;
+        };
+        if thread_ts.is_none() {
+            let place = (team.clone(), channel.clone());
+            self.said.entry(place).or_default().push(n);
+        }
+        if via == "person" && Bot::ALL.iter().any(|bot| bot.is_asked_by(text)) {
+            let place = (team.clone(), channel.clone(), ts.clone());
+            let written = Written {
+                user: user.clone(),
+                thread_ts: thread_ts.clone(),
+                text: text.clone(),
+            };
+            reading.people.insert(place, written);
         }
     }
 
@@ -320,12 +344,13 @@ impl Facts {
         };
         match bot {
             Bot::Clerk => vec![(bot, at), (Bot::Tally, at)],
-            Bot::Greeter | Bot::Tally | Bot::Canary => vec![(bot, at)],
+            _ => vec![(bot, at)],
         }
     }
 
     /// The greeting that an effect of `bot` names: `name/EVENT/greeter#0`, over RTM
-    /// `name/TEAM/kind/CHANNEL/TS/greeter#0`; for the tally `../clerk#1/tally#0`.
+    /// `name/TEAM/kind/CHANNEL/TS/greeter#0`; for the tally `../clerk#1/tally#0`, for the relay
+    /// `../relay#0/relay#0`, once for each memo.
     fn named_by(&self, app: &str, bot: Bot, effect: &str) -> Option<usize> {
         let handler = |segment: &str| segment.split_once('#').map(|(name, _)| name.to_owned());
         let (rest, last) = effect.rsplit_once('/')?;
@@ -335,7 +360,16 @@ impl Facts {
                 let (origin, sender) = rest.rsplit_once('/')?;
                 (handler(sender)? == Bot::Clerk.name()).then_some(origin)?
             }
-            Bot::Greeter | Bot::Clerk | Bot::Canary => rest,
+            Bot::Relay => {
+                let mut origin = rest;
+                while let Some((before, sender)) = origin.rsplit_once('/')
+                    && handler(sender).is_some_and(|name| name == bot.name())
+                {
+                    origin = before;
+                }
+                origin
+            }
+            Bot::Greeter | Bot::Clerk | Bot::Canary | Bot::Sider => rest,
         };
         let parts: Vec<&str> = origin.split('/').filter(|_| is_own).collect();
         match parts.as_slice() {

@@ -113,6 +113,23 @@ fn p2_a_greeting_that_overtakes_one_acked_before_it_was_sent_is_caught() {
 }
 
 #[test]
+fn what_an_operator_retried_has_lost_its_place_and_is_owed_all_the_same() {
+    let rules = Rules {
+        retried: Some("ails"),
+        ..Rules::GREETER
+    };
+    let mut forger = Forger::new();
+    let first = forger.writes("U1", "C1", None, "hello, it ails");
+    let second = forger.says("U1", "C1");
+    forger.sends(&first, 1).sends(&second, 1);
+    forger.acks(&first, 1).acks(&second, 1).answers(&second, 1);
+    caught_under(&rules, &forger, Promise::AckedImpliesHandled, "it ails");
+    forger.answers(&first, 2);
+    judge(&forger.record(), &rules).assert_kept();
+    caught(&forger, Promise::InOrderPerKey, "was delivered before");
+}
+
+#[test]
 fn p3_a_gap_and_a_repeat_in_a_keys_counters_are_caught() {
     let mut forger = Forger::new();
     forger.round("U1", "C1", 1);
@@ -187,6 +204,27 @@ fn p4_a_post_made_twice_although_its_lane_went_on_is_caught() {
     forger.kill(1).life(2);
     forger.answers(&said, 1);
     caught_under(&KILLED, &forger, Promise::HandledOnce, "had gone on");
+}
+
+#[test]
+fn p4_a_post_made_twice_is_excused_only_if_it_is_buried_where_posts_are_looked_for() {
+    let rules = Rules {
+        found_within: Some(2),
+        ..KILLED
+    };
+    let mut forger = Forger::new();
+    let said = forger.round("U1", "C1", 1);
+    forger.says("U2", "C1");
+    forger.says("U2", "C2");
+    let mut found = Forger::clone(&forger);
+    found.kill(1).life(2).answers(&said, 1);
+    let words = "could have been found";
+    caught_under(&rules, &found, Promise::HandledOnce, words);
+    forger.says("U2", "C1");
+    forger.answers(&said, 1);
+    let verdict = judge(&forger.record(), &rules);
+    verdict.assert_kept();
+    assert_eq!(verdict.doubled_by_kills, 1);
 }
 
 #[test]

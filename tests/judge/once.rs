@@ -53,13 +53,20 @@ fn doubled(before: &Answer, answer: &Answer, facts: &Facts, rules: &Rules, verdi
     }
 }
 
-/// Whether a kill excuses the second of two equal posts in a lane (app, workspace, channel), and why not.
+/// Whether a kill, or the loss of an answer, excuses the second of two equal posts in a lane (app, workspace,
+/// channel), and why not.
 pub(super) fn excuse(
     (first, second): (u64, u64),
     lane: &(String, String, String),
     facts: &Facts,
     rules: &Rules,
 ) -> Result<(), &'static str> {
+    if let Some(most) = rules.found_within {
+        let is_buried = lane.2.is_empty() || facts.said_between(lane, (first, second)) >= most;
+        return is_buried
+            .then_some(())
+            .ok_or("it could have been found where it was made");
+    }
     let mut rebirths = facts.rebirths.get(&lane.0).into_iter().flatten();
     let Some(rebirth) = rebirths.find(|n| first < **n && **n < second) else {
         return Err("no kill lies between them");
