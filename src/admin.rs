@@ -18,6 +18,7 @@
 //!
 //! A stopped store is opened by whoever asks, for as long as it takes; the answer is the same.
 mod asking;
+mod connections;
 mod control;
 mod editing;
 
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::ingress::LineReport;
 use crate::store::inspect::{Filter, Inspector, Query};
 
 pub use asking::{Error, ask};
@@ -43,6 +45,49 @@ pub enum Request {
     Retry(Which),
     /// Dead letters away for good.
     Drop(Which),
+    /// How the connections of a running process stand.
+    Connections(Meant),
+    /// Connect again now, whatever stopped it or makes it wait.
+    Revive(Meant),
+    /// Close the sockets until it is revived.
+    Disconnect(Meant),
+    /// Close the sockets, and forget it.
+    Remove(Meant),
+    /// Connect one more app.
+    Add(Addition),
+}
+
+/// Which connections.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Meant {
+    /// A connection, or an app with all of its connections; only a look may leave it out, and shows them all.
+    pub name: String,
+}
+
+/// An app that is to be connected. Its tokens show nowhere but on the control socket, which only the process's own
+/// user may open.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Addition {
+    /// Its name.
+    pub name: String,
+    /// The app-level token; without one its bot tokens connect over RTM.
+    pub app_token: Option<String>,
+    /// A bot token for each workspace.
+    pub bot_tokens: Vec<String>,
+    /// How many sockets a Socket Mode token keeps.
+    pub slots: Option<usize>,
+    /// Whether what came over RTM during a gap is asked for afterwards.
+    pub backfill: bool,
+}
+
+impl std::fmt::Debug for Addition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Addition")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Which dead letters.
@@ -86,6 +131,13 @@ pub enum Told {
         id: u64,
         /// Why.
         error: String,
+    },
+    /// A connection as it stands.
+    Connection(Box<LineReport>),
+    /// The connection was told to do what was asked.
+    Done {
+        /// What it is called.
+        name: String,
     },
     /// Nothing more comes, and not all was done.
     Error {

@@ -1,13 +1,17 @@
 //! The command line: what can be asked of the program, and how it says that something is wrong.
 
 mod bots;
+mod connections;
 mod inspect;
 mod run;
 mod sim;
+mod table;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use connections::Change;
 
 /// Hosts Slack bots for many workspaces in one process.
 ///
@@ -26,12 +30,20 @@ enum Command {
     Run(run::Arguments),
     /// Serve an offline Slack to try bots against: Web API, Socket Mode, RTM, and a page to type in.
     Sim(sim::Arguments),
-    /// Look into a store, in use or not: keys, backlog, outbox, dead letters.
+    /// Look into a store, in use or not: keys, backlog, outbox, dead letters; or at a running process's connections.
     Inspect(inspect::Arguments),
     /// Try dead letters again.
     Retry(inspect::EditArguments),
     /// Drop dead letters for good.
     Drop(inspect::EditArguments),
+    /// Connect an app of a configuration file in the running process.
+    Add(connections::AddArguments),
+    /// Connect again what was stopped, or waits, in the running process.
+    Revive(connections::ChangeArguments),
+    /// Close the sockets of a connection in the running process, until it is revived.
+    Disconnect(connections::ChangeArguments),
+    /// Close the sockets of a connection in the running process, and forget it.
+    Remove(connections::ChangeArguments),
 }
 
 /// Does what the command line asks. Errors are lines on stderr and exit code 1; clap's own are 2.
@@ -44,6 +56,10 @@ pub fn run() -> ExitCode {
         Some(Command::Inspect(arguments)) => inspect::run(&arguments),
         Some(Command::Retry(arguments)) => inspect::edit(&arguments, inspect::Edit::Retry),
         Some(Command::Drop(arguments)) => inspect::edit(&arguments, inspect::Edit::Drop),
+        Some(Command::Add(arguments)) => connections::add(&arguments),
+        Some(Command::Revive(arguments)) => connections::change(&arguments, Change::Revive),
+        Some(Command::Disconnect(arguments)) => connections::change(&arguments, Change::Disconnect),
+        Some(Command::Remove(arguments)) => connections::change(&arguments, Change::Remove),
     };
     match outcome {
         Ok(code) => code,

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::Document;
 
-use crate::base::limits::CONFIG_FILE_BYTES_MAX;
+use crate::base::limits::{CONFIG_FILE_BYTES_MAX, SLOTS_DEFAULT, SocketTimes};
 use crate::base::network::Network;
 use crate::base::secret::Secret;
 use fault::Place;
@@ -87,6 +87,29 @@ pub struct App {
     pub transport: Transport,
     /// Bot tokens (`xoxb-`), one per workspace; at least one.
     pub bot_tokens: Vec<Secret>,
+    /// How its connections are kept.
+    pub connection: Connection,
+}
+
+/// How an app's connections are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Sockets that a Socket Mode token keeps, 1 to [`SLOTS_MAX`](crate::base::limits::SLOTS_MAX).
+    pub slots: usize,
+    /// Whether messages that came during a gap of an RTM socket are asked for afterwards.
+    pub backfill: bool,
+    /// How long its sockets may take for what; as `[network]` says, unless it is chosen here.
+    pub times: Option<SocketTimes>,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            slots: SLOTS_DEFAULT,
+            backfill: false,
+            times: None,
+        }
+    }
 }
 
 /// How an app's events arrive.

@@ -1,17 +1,19 @@
 //! Frames come in: the Supervisor, one `ConnectionActor` per token, the pump that owns each socket.
+mod backfill;
 pub mod connection;
+mod liveness;
 mod pump;
 mod rtm;
 pub(crate) mod socket_mode;
+mod standing;
 pub mod supervisor;
 mod ticket;
 
-use std::sync::Arc;
-
-use dashmap::DashMap;
-
+use crate::base::limits::SocketTimes;
 use crate::base::secret::Secret;
 use crate::flow::key::AppName;
+
+pub use standing::{Counters, LineReport, SocketReport, Standing, Standings};
 
 /// One token's connection, as it was configured.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct Line {
     pub name: String,
     /// How it connects.
     pub transport: Transport,
+    /// How long its sockets may take for what.
+    pub times: SocketTimes,
 }
 
 /// How a token connects.
@@ -33,45 +37,14 @@ pub enum Transport {
         app_token: Secret,
         /// A bot token for each workspace.
         bot_tokens: Vec<Secret>,
+        /// How many sockets it keeps, 1 to [`SLOTS_MAX`](crate::base::limits::SLOTS_MAX).
+        slots: usize,
     },
     /// One socket for one workspace.
     Rtm {
         /// The bot token.
         bot_token: Secret,
+        /// Whether messages that came during a gap are asked for afterwards.
+        backfill: bool,
     },
-}
-
-/// How a connection stands, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// Not connected yet, or not any more; the last reason.
-    Down(String),
-    /// It said hello.
-    Up,
-    /// It will not be tried again, and why.
-    Stopped(String),
-}
-
-/// How every connection stands. Anyone may read it without asking an actor.
-#[derive(Debug, Clone, Default)]
-pub struct Standings {
-    lines: Arc<DashMap<String, Standing>>,
-}
-
-impl Standings {
-    /// Sets one line's.
-    pub fn put(&self, line: &str, standing: Standing) {
-        self.lines.insert(line.to_owned(), standing);
-    }
-
-    /// All of them, in order of their names.
-    pub fn all(&self) -> Vec<(String, Standing)> {
-        let mut all: Vec<_> = self
-            .lines
-            .iter()
-            .map(|line| (line.key().clone(), line.value().clone()))
-            .collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
-    }
 }

@@ -26,7 +26,7 @@ mod theatre;
 mod ticket;
 mod world;
 
-pub use fault::Fault;
+pub use fault::{Fault, SocketFault, Unsteady};
 pub use record::{By, Entry, SocketId, Subject, Via, What};
 pub use simulator::{Options, Refused, Simulator, start};
 pub use world::{Transport, Unknown, World};

@@ -10,7 +10,7 @@ use callboard::app::{Ended, Running};
 use callboard::base::clock::Clock;
 use callboard::base::network::Network;
 use callboard::base::secret::Secret;
-use callboard::config::{App, Config, Runtime, Slack, Store as StoreConfig, Transport};
+use callboard::config::{App, Config, Connection, Runtime, Slack, Store as StoreConfig, Transport};
 use callboard::flow::key::{AppName, Key, Scope};
 use callboard::prelude::*;
 use callboard::slack::id::TeamId;
@@ -73,6 +73,11 @@ pub(crate) fn start(generator: &Generator, path: &Path, shards: NonZeroUsize) ->
                 app_token: Secret::new("xapp-bench"),
             },
             bot_tokens,
+            // As many as the load comes over.
+            connection: Connection {
+                slots: 1,
+                ..Connection::default()
+            },
         }],
     };
     Callboard::from_config(config)

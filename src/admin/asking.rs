@@ -48,6 +48,12 @@ pub enum Error {
     /// It was answered, and not done.
     #[error("{0}")]
     Told(String),
+    /// Connections belong to a process.
+    #[error("no process runs on the store in {path}, so there are no connections")]
+    NotRunning {
+        /// The store's folder.
+        path: String,
+    },
     /// A runtime for the edit can't be had.
     #[error("cannot start a runtime: {0}")]
     Runtime(std::io::Error),
@@ -142,6 +148,9 @@ fn hand_over(line: String, take: &mut impl FnMut(String)) -> Result<Option<(bool
 
 /// Opens the store, which folds its journal, answers, and closes it.
 fn ask_stopped(folder: &Path, request: &Request, clock: Clock) -> Result<Vec<String>, Error> {
+    let not_running = || Error::NotRunning {
+        path: folder.display().to_string(),
+    };
     let (tell, told) = mpsc::channel(16);
     let tell_failure = tell.clone();
     let config = store::Config {
@@ -171,6 +180,14 @@ fn ask_stopped(folder: &Path, request: &Request, clock: Clock) -> Result<Vec<Str
         }
         Request::Retry(which) => (Verb::Retry, which.clone()),
         Request::Drop(which) => (Verb::Drop, which.clone()),
+        Request::Connections(_)
+        | Request::Revive(_)
+        | Request::Disconnect(_)
+        | Request::Remove(_)
+        | Request::Add(_) => {
+            store.close();
+            return Err(not_running());
+        }
     };
     let mut hands = Hands::Own {
         queue: Arc::clone(&store.queue),

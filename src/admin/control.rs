@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
+use super::connections;
 use super::editing::{Hands, Verb, edit};
 use super::{Request, SOCKET, Told, look, socket_in};
 use crate::actor::port::WayBack;
@@ -23,6 +24,7 @@ use crate::base::limits::{
     CONTROL_CONNECTIONS_MAX, CONTROL_LINE_WITHIN, CONTROL_REQUEST_BYTES_MAX, CONTROL_REQUEST_WITHIN,
 };
 use crate::dispatch::inbox::InboxShell;
+use crate::ingress::supervisor::Connections;
 use crate::store::Inspector;
 
 /// How long to wait before connections are taken again, when the system has no room for one.
@@ -85,9 +87,11 @@ impl Control {
         &self,
         inspector: Inspector,
         shards: Vec<WayBack<InboxShell>>,
+        connections: Connections,
     ) -> Infallible {
         let office = Rc::new(Office {
             inspector,
+            connections,
             hands: Mutex::new(Hands::Shards(shards)),
         });
         let listener = self
@@ -138,6 +142,7 @@ fn remove_leftovers(workshop: &Path) -> std::io::Result<()> {
 /// What every connection needs.
 struct Office {
     inspector: Inspector,
+    connections: Connections,
     /// One edit at a time.
     hands: Mutex<Hands>,
 }
@@ -228,6 +233,18 @@ impl Office {
             Request::Drop(which) => {
                 let mut hands = self.hands.lock().await;
                 edit(&self.inspector, &mut hands, Verb::Drop, which).await
+            }
+            Request::Connections(_)
+            | Request::Revive(_)
+            | Request::Disconnect(_)
+            | Request::Remove(_)
+            | Request::Add(_) => {
+                let connections = self.connections.clone();
+                let done = spawn_blocking(move || connections::answer(&connections, request)).await;
+                match done {
+                    Ok(lines) => lines.unwrap_or_default(),
+                    Err(error) => vec![Told::error(&error).line()],
+                }
             }
         }
     }

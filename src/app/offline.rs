@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::StartError;
 use crate::base::network::Network;
 use crate::base::secret::Secret;
-use crate::config::{App, Config, Environment, Runtime, Slack, Store, Transport};
+use crate::config::{App, Config, Connection, Environment, Runtime, Slack, Store, Transport};
 use crate::dispatch::router::Router;
 use crate::sim::{self, Options, Simulator, start};
 
@@ -68,6 +68,7 @@ fn apps(described: &Value) -> Vec<App> {
                     .flatten()
                     .map(|(_, token)| Secret::new(text(Some(token))))
                     .collect(),
+                connection: Connection::default(),
             }
         })
         .collect()

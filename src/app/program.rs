@@ -146,7 +146,8 @@ async fn say_standings(running: &Running) {
 }
 
 fn say_standing(running: &Running, name: &str, standing: &Standing) {
-    let transport = running.lines().iter().find(|line| line.name == name);
+    let lines = running.lines();
+    let transport = lines.iter().find(|line| line.name == name);
     let how = match transport.map(|line| &line.transport) {
         Some(Transport::Rtm { .. }) => "RTM",
         Some(Transport::SocketMode { .. }) | None => "Socket Mode",

@@ -13,8 +13,9 @@ use crate::actor::arbiters::Arbiters;
 use crate::actor::port::WayBack;
 use crate::admin::Control;
 use crate::base::clock::Clock;
-use crate::base::limits::MARKS_IN_MEMORY;
-use crate::config::{Config, Faults, Transport as ConfiguredTransport};
+use crate::base::limits::{MARKS_IN_MEMORY, SocketTimes};
+use crate::base::network::Network;
+use crate::config::{App, Config, Faults, Transport};
 use crate::dispatch::directory::Directory;
 use crate::dispatch::inbox::{self, InboxShell};
 use crate::dispatch::router::{Fault, Router};
@@ -22,9 +23,8 @@ use crate::egress::{self, OutboxShell};
 use crate::flow::effect::Effect;
 use crate::flow::identity::Installs;
 use crate::flow::key::{AppName, home_shard};
-use crate::ingress::connection::Parts as ConnectionParts;
-use crate::ingress::supervisor::{Open, SupervisorShell};
-use crate::ingress::{Line, Standings, Transport};
+use crate::ingress::supervisor::{Common, Connections, NewApp, NotDone, SupervisorShell};
+use crate::ingress::{Line, LineReport, Standings};
 use crate::sim::Simulator;
 use crate::slack::id::TeamId;
 use crate::store::{self, Recovered, Store};
@@ -67,6 +67,7 @@ pub(super) struct Cast {
     pub(super) supervisor: WayBack<SupervisorShell>,
     pub(super) shards: Vec<WayBack<InboxShell>>,
     pub(super) outbox: WayBack<OutboxShell>,
+    pub(super) connections: Connections,
     pub(super) clock: Clock,
 }
 
@@ -77,7 +78,7 @@ pub struct Running {
     standings: Standings,
     store: PathBuf,
     installs: Installs,
-    lines: Vec<Line>,
+    connections: Connections,
     router: Arc<Router>,
     simulator: Option<Simulator>,
 }
@@ -106,9 +107,49 @@ impl Running {
         &self.store
     }
 
-    /// The connections, as configured.
-    pub fn lines(&self) -> &[Line] {
-        &self.lines
+    /// The tokens that are connected, or to be connected.
+    pub fn lines(&self) -> Vec<Line> {
+        self.connections.lines()
+    }
+
+    /// Everything that is known of each connection: its sockets, frames and acks, reconnections and why. Holds no
+    /// actor up.
+    pub fn connections(&self) -> Vec<LineReport> {
+        self.standings.report()
+    }
+
+    /// Connects one more app; for an RTM app that is there already, more tokens of it. The others are not touched.
+    /// Says how the connections are called. Blocks for a moment.
+    ///
+    /// # Errors
+    /// When it is there already, or the process is stopping.
+    pub fn add(&self, app: &App) -> Result<Vec<String>, NotDone> {
+        self.connections.add(new_app(app))
+    }
+
+    /// Closes the sockets of one connection, or of all of an app's, until it is revived. Blocks for a moment.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the process is stopping.
+    pub fn disconnect(&self, name: &str) -> Result<Vec<String>, NotDone> {
+        self.connections.stop(name)
+    }
+
+    /// Connects again now, whatever stopped the connection or makes it wait. Blocks for a moment.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the process is stopping.
+    pub fn revive(&self, name: &str) -> Result<Vec<String>, NotDone> {
+        self.connections.revive(name)
+    }
+
+    /// Closes the sockets of one connection, or of all of an app's, and forgets it. What it brought is handled all
+    /// the same. Blocks for a moment.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the process is stopping.
+    pub fn remove(&self, name: &str) -> Result<Vec<String>, NotDone> {
+        self.connections.remove(name)
     }
 
     /// The handlers and their routes.
@@ -178,16 +219,11 @@ pub(super) fn start(
             )
             .ok()
     });
-    let standings = Standings::default();
-    let installs = Installs::default();
+    let (standings, installs) = (Standings::default(), Installs::default());
     let (stop, stopped) = oneshot::channel();
-    let lines = lines(&config);
-    // Before anything is handed out: calls of an earlier run wait until it is known whose they are.
-    for line in &lines {
-        installs.expect(&line.app);
-    }
     let stage = Stage {
-        lines: lines.clone(),
+        apps: config.apps.iter().map(new_app).collect(),
+        times: times(&config.network),
         api: Api::url(&config.slack.base_url, config.network.clone()),
         shards: config.runtime.shards.get(),
         router: Arc::clone(&router),
@@ -196,55 +232,56 @@ pub(super) fn start(
         clock,
         control,
     };
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new()
         .name("callboard".into())
-        .spawn(move || stage.play(store, recovered, stopped))
+        .spawn(move || stage.play(store, recovered, stopped, &tell))
         .map_err(StartError::Thread)?;
+    let gone = |_| StartError::Thread(std::io::Error::other("it ended before it had begun"));
+    let connections = told.recv().map_err(gone)?;
     Ok(Running {
         stop: Some(stop),
         thread: Some(thread),
         standings,
         store: config.store.path,
         installs,
-        lines,
+        connections,
         router,
         simulator,
     })
 }
 
-/// One connection for each app-level token, and for each bot token of an RTM app.
-fn lines(config: &Config) -> Vec<Line> {
-    let mut lines = Vec::new();
-    for app in &config.apps {
-        let name = AppName::new(&app.name);
-        match &app.transport {
-            ConfiguredTransport::Socket { app_token } => lines.push(Line {
-                app: name,
-                name: app.name.clone(),
-                transport: Transport::SocketMode {
-                    app_token: app_token.clone(),
-                    bot_tokens: app.bot_tokens.clone(),
-                },
-            }),
-            ConfiguredTransport::Rtm => {
-                for (n, token) in app.bot_tokens.iter().enumerate() {
-                    lines.push(Line {
-                        app: name.clone(),
-                        name: format!("{}-{}", app.name, n + 1),
-                        transport: Transport::Rtm {
-                            bot_token: token.clone(),
-                        },
-                    });
-                }
-            }
-        }
+/// How long sockets may take for what, as the file says of the network.
+fn times(network: &Network) -> SocketTimes {
+    SocketTimes {
+        close_within: network.within.close,
+        ping_every: network.ping_every,
+        // Within the four intervals after which a silent socket is dead, and of the first ping's sending.
+        pong_within: 3 * network.ping_every,
+        silence_max: network.silence_max(),
+        ..SocketTimes::default()
     }
-    lines
+}
+
+fn new_app(app: &App) -> NewApp {
+    NewApp {
+        name: app.name.clone(),
+        app_token: match &app.transport {
+            Transport::Socket { app_token } => Some(app_token.clone()),
+            Transport::Rtm => None,
+        },
+        bot_tokens: app.bot_tokens.clone(),
+        slots: app.connection.slots,
+        backfill: app.connection.backfill,
+        times: app.connection.times,
+    }
 }
 
 /// What the actors are made from.
 struct Stage {
-    lines: Vec<Line>,
+    apps: Vec<NewApp>,
+    /// Those of an app that says nothing else.
+    times: SocketTimes,
     api: Api,
     shards: usize,
     router: Arc<Router>,
@@ -256,10 +293,18 @@ struct Stage {
 }
 
 impl Stage {
-    fn play(self, store: Store, recovered: Recovered, stopped: oneshot::Receiver<()>) -> Ended {
+    fn play(
+        self,
+        store: Store,
+        recovered: Recovered,
+        stopped: oneshot::Receiver<()>,
+        tell: &std::sync::mpsc::SyncSender<Connections>,
+    ) -> Ended {
         System::new().block_on(async move {
             let arbiters = Arbiters::start(self.shards);
             let cast = self.cast(&arbiters, &store, recovered);
+            // Whoever started us waits for this.
+            tell.try_send(cast.connections.clone()).ok();
             let ended = tokio::select! {
                 ended = until_drained(stopped, &cast) => ended,
                 never = self.answer(&cast, &store) => match never {},
@@ -276,7 +321,12 @@ impl Stage {
     /// Answers operators, where there is a socket for them.
     async fn answer(&self, cast: &Cast, store: &Store) -> Infallible {
         match (&self.control, store.inspector()) {
-            (Some(control), Some(inspector)) => control.serve(inspector, cast.shards.clone()).await,
+            (Some(control), Some(inspector)) => {
+                let shards = cast.shards.clone();
+                control
+                    .serve(inspector, shards, cast.connections.clone())
+                    .await
+            }
             (None, _) | (_, None) => std::future::pending().await,
         }
     }
@@ -311,27 +361,43 @@ impl Stage {
                 WayBack::new(inbox)
             })
             .collect();
-        hand_out(recovered, &shards);
-        let clock = self.clock;
-        let supervisor = WayBack::new(arbiters.on_io(move |_| SupervisorShell::new(clock)));
-        let entrances: Vec<inbox::Entrance> =
-            shards.iter().cloned().map(inbox::Entrance::new).collect();
-        for line in &self.lines {
-            supervisor.send(Open(ConnectionParts {
-                line: line.clone(),
-                installs: self.installs.clone(),
-                shards: entrances.clone(),
-                standings: self.standings.clone(),
-                api: self.api.clone(),
-                clock,
-            }));
+        // Before anything is handed out: calls of an earlier run wait until it is known whose they are.
+        let supervisor = self.supervisor(arbiters, &shards);
+        let connections = Connections::new(
+            supervisor.clone(),
+            self.standings.clone(),
+            self.installs.clone(),
+            self.times,
+        );
+        let mut lines = Vec::new();
+        for app in &self.apps {
+            // Checked: names are unique, and tokens there.
+            lines.extend(connections.prepare(app.clone()).unwrap_or_default());
         }
+        hand_out(recovered, &shards);
+        connections.open(lines);
         Cast {
             supervisor,
             shards,
             outbox,
-            clock,
+            connections,
+            clock: self.clock,
         }
+    }
+
+    fn supervisor(
+        &self,
+        arbiters: &Arbiters,
+        shards: &[WayBack<InboxShell>],
+    ) -> WayBack<SupervisorShell> {
+        let common = Common {
+            installs: self.installs.clone(),
+            shards: shards.iter().cloned().map(inbox::Entrance::new).collect(),
+            standings: self.standings.clone(),
+            api: self.api.clone(),
+            clock: self.clock,
+        };
+        WayBack::new(arbiters.on_io(move |_| SupervisorShell::new(common)))
     }
 }
 

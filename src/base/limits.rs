@@ -83,8 +83,61 @@ pub const RETIRE_WITHIN: Duration = Duration::from_secs(10);
 /// How often a quiet socket is pinged.
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 
-/// How long nothing at all may come from a socket that is pinged. Beyond: it is deaf, and replaced.
+/// How long the answer to a ping may take. Beyond: the socket is half-open, and replaced.
+pub const PONG_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long nothing at all may come from a socket that is pinged. Beyond: it is dead, and replaced.
 pub const SILENCE_MAX: Duration = Duration::from_secs(20);
+
+/// How long a socket may get no envelope while the others of its app get many. Beyond: it is deaf, and replaced.
+/// Doubles each time that does not help.
+pub const DEAF_AFTER: Duration = Duration::from_mins(1);
+
+/// Envelopes, times the number of slots, that the others must get meanwhile: then chance is no explanation.
+pub const DEAF_ENVELOPES: u64 = 30;
+
+/// Sockets of one Socket Mode token. Slack takes ten of an app, and one is needed to replace another. More is
+/// refused at start-up.
+pub const SLOTS_MAX: usize = 9;
+
+/// Sockets of one Socket Mode token unless configured: one serves while the other is replaced, or lost.
+pub const SLOTS_DEFAULT: usize = 2;
+
+/// How long a slot that is on its way keeps the token's others from beginning.
+pub const SLOT_APART: Duration = Duration::from_secs(3);
+
+/// Requests for tickets under way at once, in the whole process. Beyond: connections wait for their turn.
+pub const TICKETS_AT_ONCE: usize = 64;
+
+/// Tickets that a Socket Mode token may ask for at once, after a minute without.
+pub const TICKETS_BURST: u32 = 20;
+
+/// How soon such a token gains another: Tier 3, 50 a minute.
+pub const TICKET_EVERY: Duration = Duration::from_millis(1200);
+
+/// Tickets that an RTM token may ask for at once.
+pub const RTM_TICKETS_BURST: u32 = 10;
+
+/// How soon such a token gains another: Tier 1, one a minute.
+pub const RTM_TICKET_EVERY: Duration = Duration::from_mins(1);
+
+/// Tickets that are kept back for sockets that are lost, when Slack asks for one refresh after another.
+pub const TICKETS_SPARE: u32 = 5;
+
+/// For how long a `reconnect_url` of RTM may be used: as long as any unused ticket.
+pub const RECONNECT_URL_WITHIN: Duration = Duration::from_secs(30);
+
+/// Bytes of frames that a socket keeps while its connection is busy. Beyond: shed, which is un-acked.
+pub const SOCKET_KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Channels whose newest `ts` an RTM connection remembers for its back-fill. Beyond: the oldest are forgotten.
+pub const BACKFILL_CHANNELS_MAX: usize = 500;
+
+/// Messages of one channel that a back-fill asks for. Beyond: the oldest of the gap are lost, and counted.
+pub const BACKFILL_MESSAGES_MAX: usize = 1000;
+
+/// Reasons for reconnections that are told apart in a connection's report. Beyond: `other`.
+pub const RECONNECT_REASONS_MAX: usize = 24;
 
 /// The longest wait before a first reconnection.
 pub const RECONNECT_FIRST: Duration = Duration::from_secs(1);
@@ -241,3 +294,36 @@ pub const CONTROL_REQUEST_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long one line of an answer may wait for its reader. Beyond: the connection is closed.
 pub const CONTROL_LINE_WITHIN: Duration = Duration::from_secs(10);
+
+/// The times of a connection's sockets. [`Default`] gives those of this file; tests take shorter ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketTimes {
+    /// See [`HELLO_WITHIN`].
+    pub hello_within: Duration,
+    /// See [`RETIRE_WITHIN`].
+    pub retire_within: Duration,
+    /// See [`CLOSE_WITHIN`].
+    pub close_within: Duration,
+    /// See [`PING_EVERY`].
+    pub ping_every: Duration,
+    /// See [`PONG_WITHIN`].
+    pub pong_within: Duration,
+    /// See [`SILENCE_MAX`].
+    pub silence_max: Duration,
+    /// See [`DEAF_AFTER`].
+    pub deaf_after: Duration,
+}
+
+impl Default for SocketTimes {
+    fn default() -> Self {
+        Self {
+            hello_within: HELLO_WITHIN,
+            retire_within: RETIRE_WITHIN,
+            close_within: CLOSE_WITHIN,
+            ping_every: PING_EVERY,
+            pong_within: PONG_WITHIN,
+            silence_max: SILENCE_MAX,
+            deaf_after: DEAF_AFTER,
+        }
+    }
+}

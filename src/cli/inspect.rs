@@ -1,8 +1,6 @@
 //! `callboard inspect`, `retry` and `drop`: a look into a store, and dead letters back or away.
 //!
 //! The store may be in use by a running process, which is then asked, or stopped; it makes no difference here.
-mod table;
-
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,21 +9,29 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde_json::Value;
 
+use super::connections;
+use super::table::{self, Table};
 use crate::admin::{Request, Which, ask};
 use crate::base::limits::ANSWER_LINES_DEFAULT;
 use crate::config::{Store, SystemEnvironment};
 use crate::store::inspect::{Filter, Query, What};
-use table::Table;
 
-/// Where the store is, and whose things are meant.
+/// Where the store is.
 #[derive(Debug, clap::Args)]
-struct Common {
+pub(super) struct Place {
     /// The store's folder; `CALLBOARD_STORE`, or `callboard-data` here, unless given.
     #[arg(long, value_name = "PATH")]
     store: Option<PathBuf>,
     /// Print lines of JSON instead of text.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
+}
+
+/// Where the store is, and whose things are meant.
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[command(flatten)]
+    place: Place,
     /// Only what belongs to this handler.
     #[arg(long, value_name = "NAME")]
     handler: Option<String>,
@@ -43,7 +49,7 @@ pub(super) struct Arguments {
     /// What to look at.
     #[arg(value_enum, default_value_t = Subject::Summary)]
     what: Subject,
-    /// The key whose state or backlog, or the lane whose outbox is meant.
+    /// The key whose state or backlog, the lane whose outbox, or the connection or app that is meant.
     of: Option<String>,
     #[command(flatten)]
     common: Common,
@@ -79,6 +85,8 @@ enum Subject {
     Dead,
     /// How much there is of everything.
     Summary,
+    /// The connections of a running process, or one of them with its sockets.
+    Connections,
 }
 
 /// What becomes of dead letters.
@@ -88,8 +96,8 @@ pub(super) enum Edit {
     Drop,
 }
 
-impl Common {
-    fn folder(&self) -> anyhow::Result<PathBuf> {
+impl Place {
+    pub(super) fn folder(&self) -> anyhow::Result<PathBuf> {
         match &self.store {
             Some(path) => Ok(path.clone()),
             None => match Store::from_environment(&SystemEnvironment) {
@@ -98,7 +106,9 @@ impl Common {
             },
         }
     }
+}
 
+impl Common {
     fn filter(&self) -> Filter {
         Filter {
             handler: self.handler.clone(),
@@ -123,6 +133,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Subject::Outbox => What::Outbox,
         Subject::Dead => What::Dead,
         Subject::Summary => What::Summary,
+        Subject::Connections => return connections::look(&common.place, of.as_deref()),
     };
     match (what, of) {
         (What::State, None) => {
@@ -138,16 +149,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         of: of.clone(),
         filter: common.filter(),
         limit: *limit,
-        with_payload: common.json,
+        with_payload: common.place.json,
     });
     let mut lines = Vec::new();
-    let (is_cut, behind) = ask(&common.folder()?, &request, |line| lines.push(line))?;
+    let (is_cut, behind) = ask(&common.place.folder()?, &request, |line| lines.push(line))?;
     if let (What::State, Some(key), true) = (what, of, lines.is_empty()) {
         bail!(
             "no state is stored for the key {key}; `callboard inspect keys` lists those that have one"
         );
     }
-    if common.json {
+    if common.place.json {
         print(&lines)?;
     } else {
         print(&shown(what, of.is_some(), &lines)?)?;
@@ -182,7 +193,7 @@ pub(super) fn edit(arguments: &EditArguments, edit: Edit) -> anyhow::Result<Exit
         Edit::Drop => Request::Drop(which),
     };
     let mut lines = Vec::new();
-    let asked = ask(&common.folder()?, &request, |line| lines.push(line));
+    let asked = ask(&common.place.folder()?, &request, |line| lines.push(line));
     // What was done before an error is told too.
     let mut is_all_done = true;
     let mut shown = Vec::new();
@@ -191,11 +202,11 @@ pub(super) fn edit(arguments: &EditArguments, edit: Edit) -> anyhow::Result<Exit
         is_all_done &= is_done;
         shown.push(text);
     }
-    print(if common.json { &lines } else { &shown })?;
+    print(if common.place.json { &lines } else { &shown })?;
     let (more, _) = asked?;
     if more {
         remark("there are more; the same command again goes on with them");
-    } else if lines.is_empty() && !common.json {
+    } else if lines.is_empty() && !common.place.json {
         print(&["there is no dead letter of that kind".to_owned()])?;
     }
     Ok(if is_all_done {
@@ -264,7 +275,7 @@ fn one_state(found: &Value) -> Vec<String> {
 }
 
 /// Prints lines; a reader that has seen enough is no error.
-fn print(lines: &[String]) -> anyhow::Result<()> {
+pub(super) fn print(lines: &[String]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     for line in lines {
         match writeln!(out, "{line}") {

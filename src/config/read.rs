@@ -14,8 +14,8 @@ use super::fault::{Fault, Faults, Place, shown};
 use super::nearest::nearest;
 use super::token::{self, Kind, Problem};
 use super::{
-    APP_NAME_DEFAULT, App, BASE_URL_DEFAULT, Config, Runtime, STORE_PATH_DEFAULT, Slack, Store,
-    Transport, url,
+    APP_NAME_DEFAULT, App, BASE_URL_DEFAULT, Config, Connection, Runtime, STORE_PATH_DEFAULT,
+    Slack, Store, Transport, url,
 };
 use crate::base::limits::SHARDS_MAX;
 use crate::base::network::Network;
@@ -28,7 +28,17 @@ pub(super) const KEYS: [(&str, &[&str]); 6] = [
     ("[network]", network::KEYS),
     ("[store]", &["path"]),
     ("[runtime]", &["shards"]),
-    ("[[app]]", &["name", "transport", "app_token", "bot_tokens"]),
+    (
+        "[[app]]",
+        &[
+            "name",
+            "transport",
+            "app_token",
+            "bot_tokens",
+            "slots",
+            "backfill",
+        ],
+    ),
 ];
 
 /// Reads one source and keeps what is wrong with it.
@@ -112,6 +122,7 @@ impl<'a> Reader<'a> {
             name: APP_NAME_DEFAULT.to_owned(),
             transport,
             bot_tokens,
+            connection: Connection::default(),
         };
         let apps = transport.map(app).into_iter().collect();
         Some(self.config(None, None, None, None, apps))

@@ -2,4 +2,4 @@
 mod machine;
 mod shell;
 
-pub use shell::{ConnectionShell, Parts, Stop};
+pub use shell::{ConnectionShell, Order, Parts};

@@ -1,6 +1,7 @@
 //! Reading RTM frames: an event is flat, and there is no ack.
 
 use bytes::Bytes;
+use serde::Deserialize;
 
 use crate::slack::rtm::Head;
 
@@ -11,6 +12,10 @@ pub(super) enum Read {
     Hello,
     /// Slack asks to leave.
     Goodbye,
+    /// The workspace moves to another server, and the socket closes.
+    Migration,
+    /// A URL that opens the next socket without asking for one.
+    ReconnectUrl(Url),
     /// An event.
     Event,
     /// An answer to something that was sent, or a frame that only matters to this socket.
@@ -21,6 +26,16 @@ pub(super) enum Read {
     Unreadable(String),
 }
 
+/// A URL that opens a socket, and therefore does not show.
+#[derive(PartialEq, Eq)]
+pub(super) struct Url(pub(super) String);
+
+impl std::fmt::Debug for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("‹url›")
+    }
+}
+
 /// Reads a text frame.
 pub(super) fn read(frame: &Bytes) -> Read {
     let head: Head<'_> = match serde_json::from_slice(frame) {
@@ -29,11 +44,25 @@ pub(super) fn read(frame: &Bytes) -> Read {
     };
     match &*head.kind {
         "hello" => Read::Hello,
-        // Slack moves the workspace to another server, and closes.
-        "goodbye" | "team_migration_started" => Read::Goodbye,
+        "goodbye" => Read::Goodbye,
+        "team_migration_started" => Read::Migration,
+        "reconnect_url" => reconnect_url(frame),
         "error" => Read::Error(String::from_utf8_lossy(frame).into_owned()),
-        "" | "pong" | "reconnect_url" => Read::Own,
+        "" | "pong" => Read::Own,
         _ => Read::Event,
+    }
+}
+
+#[derive(Deserialize)]
+struct Reconnect {
+    url: String,
+}
+
+fn reconnect_url(frame: &Bytes) -> Read {
+    match serde_json::from_slice::<Reconnect>(frame) {
+        Ok(Reconnect { url }) if url.starts_with("ws") => Read::ReconnectUrl(Url(url)),
+        // Without one the next ticket is asked for, as usual.
+        Ok(_) | Err(_) => Read::Own,
     }
 }
 
@@ -46,11 +75,15 @@ mod tests {
         for (frame, expected) in [
             (r#"{"type":"hello"}"#, Read::Hello),
             (r#"{"type":"goodbye"}"#, Read::Goodbye),
-            (r#"{"type":"team_migration_started"}"#, Read::Goodbye),
+            (r#"{"type":"team_migration_started"}"#, Read::Migration),
             (r#"{"type":"message","ts":"1.2"}"#, Read::Event),
             (r#"{"type":"of_next_year"}"#, Read::Event),
             (r#"{"ok":true,"reply_to":1}"#, Read::Own),
-            (r#"{"type":"reconnect_url","url":"wss://x"}"#, Read::Own),
+            (
+                r#"{"type":"reconnect_url","url":"wss://x"}"#,
+                Read::ReconnectUrl(Url("wss://x".into())),
+            ),
+            (r#"{"type":"reconnect_url"}"#, Read::Own),
         ] {
             assert_eq!(
                 read(&Bytes::from_static(frame.as_bytes())),

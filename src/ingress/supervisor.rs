@@ -1,5 +1,7 @@
 //! The Supervisor: spawns one `ConnectionActor` per token, and a new one when one dies.
+mod handle;
 mod machine;
 mod shell;
 
-pub use shell::{Count, Lifeline, Open, Stop, SupervisorShell};
+pub use handle::{Connections, NewApp, NotDone};
+pub use shell::{Change, Common, Count, Lifeline, Open, Stop, SupervisorShell, Told, Wish};

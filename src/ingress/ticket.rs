@@ -34,9 +34,24 @@ impl From<Error> for Refused {
         Self {
             error: error.to_string(),
             after: error.retry_after(),
-            is_final: error.then() == Then::Stop,
+            is_final: is_final(&error),
         }
     }
+}
+
+/// Whether asking again for a socket is of no use. Codes that are new to us are not among these: they are tried
+/// again, ever more rarely.
+fn is_final(error: &Error) -> bool {
+    if error.then() == Then::Stop {
+        return true;
+    }
+    let Error::Slack { code, .. } = error else {
+        return false;
+    };
+    matches!(
+        code.as_str(),
+        "forbidden_team" | "missing_scope" | "no_permission" | "access_denied" | "is_bot"
+    )
 }
 
 #[derive(Deserialize)]
@@ -75,6 +90,7 @@ pub(super) async fn ask(
         Transport::SocketMode {
             app_token,
             bot_tokens,
+            slots: _,
         } => {
             for (n, token) in bot_tokens.iter().enumerate() {
                 if !known.asked.contains(&n) {
@@ -93,7 +109,7 @@ pub(super) async fn ask(
             known.is_all = true;
             open(web, "apps.connections.open", app_token).await
         }
-        Transport::Rtm { bot_token } => {
+        Transport::Rtm { bot_token, .. } => {
             let identified = identify(web, line, bot_token, installs).await;
             known.is_all |= match &identified {
                 Ok(_) => true,
@@ -117,6 +133,11 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Every token is asked again.
+    pub(super) fn forget(&mut self) {
+        self.asked.clear();
+    }
+
     /// Whether every token was asked once.
     pub(super) fn is_all(&self) -> bool {
         self.is_all
@@ -164,4 +185,43 @@ async fn parsed<T: serde::de::DeserializeOwned>(
         after: None,
         is_final: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slack::error::Code;
+
+    #[test]
+    fn what_no_repetition_mends_is_final_and_what_is_new_to_us_is_not() {
+        let refused = |code: &str| {
+            Refused::from(Error::Slack {
+                method: "apps.connections.open".into(),
+                code: Code::new(code),
+                detail: String::new(),
+            })
+        };
+        for code in [
+            "invalid_auth",
+            "not_authed",
+            "account_inactive",
+            "token_revoked",
+            "not_allowed_token_type",
+            "team_disabled",
+            "user_removed_from_team",
+            "link_disabled",
+            "missing_scope",
+            "forbidden_team",
+        ] {
+            assert!(refused(code).is_final, "{code}");
+        }
+        for code in [
+            "internal_error",
+            "migration_in_progress",
+            "ratelimited",
+            "of_next_year",
+        ] {
+            assert!(!refused(code).is_final, "{code}");
+        }
+    }
 }

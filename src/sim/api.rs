@@ -42,6 +42,8 @@ pub(crate) enum Body {
     Json(Value),
     /// The page of an outage.
     Html,
+    /// Nothing.
+    Empty,
     /// None: the connection is cut.
     Cut,
 }
@@ -137,7 +139,7 @@ impl Machine {
         let empty = Map::new();
         let body = match &answer.body {
             Body::Json(body) => body.as_object().unwrap_or(&empty),
-            Body::Html | Body::Cut => &empty,
+            Body::Html | Body::Empty | Body::Cut => &empty,
         };
         let text = |name| body.get(name).and_then(Value::as_str);
         let ok = body.get("ok").is_some_and(|ok| ok == true);
@@ -255,6 +257,8 @@ fn struck(fault: &Fault) -> Answer {
     let (status, retry_after_s, body) = match fault {
         Fault::Error { code } => (200, None, json(code)),
         Fault::RateLimited { retry_after_s } => (429, Some(*retry_after_s), json("ratelimited")),
+        Fault::RateLimitedBare { retry_after_s } => (429, *retry_after_s, Body::Empty),
+        Fault::Page => (200, None, Body::Html),
         Fault::Outage { status } => (*status, None, Body::Html),
         Fault::Delay { .. } | Fault::CutBefore | Fault::CutAfter => (0, None, Body::Cut),
     };

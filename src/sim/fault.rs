@@ -1,4 +1,4 @@
-//! Planned misbehaviour of the Web API.
+//! Planned misbehaviour of the Web API and of sockets.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,14 @@ pub enum Fault {
         /// Seconds to wait.
         retry_after_s: u64,
     },
+    /// Refused with HTTP 429 and no body; no effect.
+    RateLimitedBare {
+        /// Seconds to wait; no such header when absent.
+        #[serde(default)]
+        retry_after_s: Option<u64>,
+    },
+    /// Answered with HTTP 200 and an HTML page, as a captive portal does; no effect.
+    Page,
     /// Refused with this HTTP status (500 to 599) and an HTML body; no effect.
     Outage {
         /// The status.
@@ -30,6 +38,51 @@ pub enum Fault {
     CutBefore,
     /// Takes effect; then the connection is cut without an answer.
     CutAfter,
+}
+
+/// What is wrong with a socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SocketFault {
+    /// `disconnect` with this reason comes in place of hello, and the socket closes.
+    FirstFrame {
+        /// Slack's word.
+        reason: String,
+    },
+    /// Hello never comes, nor any envelope.
+    NoHello,
+    /// Hello comes this late, and no envelope before it.
+    LateHello {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Nothing comes and nothing is heard, while TCP stays open. Envelopes go to it all the same.
+    HalfOpen,
+    /// Slack's own pings do not come.
+    NoPings,
+    /// The client's pings are not answered.
+    NoPongs,
+    /// Everything is well but that no envelope comes.
+    Deaf,
+    /// The client's close frame is answered this late.
+    SlowClose {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// The client's close frame is not answered, and TCP stays open.
+    NoClose,
+}
+
+/// How unsteady envelopes come, by chance: repeatable with the simulator's seed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Unsteady {
+    /// How many of a thousand come twice, each time on the socket whose turn it is.
+    pub twice_per_mille: u32,
+    /// How many of a thousand come late, so that others overtake them.
+    pub late_per_mille: u32,
+    /// How late at most, in milliseconds.
+    pub late_ms_max: u64,
 }
 
 /// The faults that still wait for their calls.

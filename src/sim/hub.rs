@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc};
 
-use super::machine::{Machine, Out, Setup};
+use super::machine::{Machine, Manner, Out, Setup};
 use super::record::{By, SocketId};
 use super::serve::Cutter;
 use crate::base::clock::{Clock, Instant};
@@ -87,7 +87,7 @@ impl Hub {
         &self,
         cutter: Option<Cutter>,
         input: impl FnOnce(&mut Machine) -> Result<SocketId, E>,
-    ) -> Result<(SocketId, mpsc::Receiver<ToSocket>), E> {
+    ) -> Result<(SocketId, Arc<Manner>, mpsc::Receiver<ToSocket>), E> {
         let mut core = self.lock();
         let due_before = core.machine.next_due_us();
         let opened = input(core.machine.at(self.now_us()));
@@ -96,7 +96,7 @@ impl Hub {
             core.lines.insert(socket, Line { queue, cutter });
         }
         self.let_out(&mut core, due_before);
-        opened.map(|socket| (socket, frames))
+        opened.map(|socket| (socket, core.machine.manner(socket), frames))
     }
 
     /// The socket's actor is gone.

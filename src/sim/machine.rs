@@ -9,6 +9,7 @@ mod event;
 mod room;
 mod rtm;
 mod socket;
+mod trouble;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(crate) use command::{Hook, Run};
 pub(crate) use event::Parcel;
 pub(crate) use room::Draft;
 pub(crate) use socket::{Opens, Socket};
+pub(crate) use trouble::Manner;
 
 /// What a machine is started with.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) epoch_us: u64,
     pub(crate) terms: Terms,
     pub(crate) seed: u64,
+    /// The seconds that hello tells of a socket's life.
+    pub(crate) life_s: u64,
 }
 
 /// Something that must leave the machine.
@@ -91,6 +95,8 @@ pub(crate) struct Machine {
     record: Vec<Arc<Entry>>,
     outs: Vec<Out>,
     is_watched: bool,
+    troubles: trouble::Troubles,
+    life_s: u64,
 }
 
 impl Machine {
@@ -114,6 +120,8 @@ impl Machine {
             record: Vec::new(),
             outs: Vec::new(),
             is_watched: false,
+            troubles: trouble::Troubles::default(),
+            life_s: setup.life_s,
         }
     }
 
@@ -135,7 +143,8 @@ impl Machine {
 
     /// When [`Machine::tick`] should be called next.
     pub(crate) fn next_due_us(&self) -> Option<u64> {
-        self.book.next_due_us()
+        let late = self.troubles.next_due_us();
+        self.book.next_due_us().into_iter().chain(late).min()
     }
 
     /// The entries after number `n`.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::book::Terms;
-use super::fault::Fault;
+use super::fault::{Fault, SocketFault, Unsteady};
 use super::hub::Hub;
 use super::machine::{Machine, Setup, Wrong};
 use super::record::Entry;
@@ -44,6 +44,8 @@ pub struct Options {
     pub queue_frames_max: usize,
     /// Makes envelope ids and tickets repeatable; from the system when absent.
     pub seed: Option<u64>,
+    /// The life that hello tells a Socket Mode client, in seconds. The simulator itself ends none by age.
+    pub life_s: u64,
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             workers: 2,
             queue_frames_max: 16_384,
             seed: None,
+            life_s: 18_060,
         }
     }
 }
@@ -119,6 +122,7 @@ pub fn start(options: Options) -> io::Result<Simulator> {
         seed: options
             .seed
             .unwrap_or_else(|| Rng::from_system().next_u64()),
+        life_s: options.life_s,
     };
     let hub = Arc::new(Hub::new(
         clock,
@@ -275,9 +279,53 @@ impl Simulator {
             .with(|machine| machine.faults.plan(method, fault, times));
     }
 
-    /// Forgets all planned faults.
+    /// Forgets all planned faults. Sockets that are open stay as they are.
     pub fn clear_faults(&self) {
-        self.hub.with(|machine| machine.faults.clear());
+        self.hub.with(|machine| {
+            machine.faults.clear();
+            machine.clear_socket_faults();
+        });
+    }
+
+    /// The next `times` Socket Mode sockets of an app suffer `fault`, after those planned earlier.
+    pub fn socket_fault(&self, app: &AppId, fault: SocketFault, times: u32) {
+        self.hub
+            .with(|machine| machine.plan_socket_fault(app, fault, times));
+    }
+
+    /// Open sockets of an app, the oldest first and at most `count`, suffer `fault` from now on. Returns how many.
+    pub fn afflict(&self, app: &AppId, fault: &SocketFault, count: usize) -> usize {
+        self.hub.with(|machine| machine.afflict(app, fault, count))
+    }
+
+    /// From now on envelopes come twice, or late, now and then.
+    pub fn unsteady(&self, unsteady: Unsteady) {
+        self.hub.with(|machine| machine.set_unsteady(unsteady));
+    }
+
+    /// Adds sockets of an app that nobody has: they count, and get their share of its envelopes.
+    pub fn haunt(&self, app: &AppId, count: usize) {
+        self.hub.with(|machine| machine.haunt(app, count));
+    }
+
+    /// Removes them. Returns how many there were.
+    pub fn exorcise(&self, app: &AppId) -> usize {
+        self.hub.with(|machine| machine.exorcise(app))
+    }
+
+    /// Tells the workspace's RTM sockets that it moves to another server, and closes them. Returns how many.
+    pub fn migrate(&self, team: &TeamId) -> usize {
+        self.hub.with(|machine| machine.migrate(team))
+    }
+
+    /// Hands each RTM socket of a workspace an address for its next one. Returns how many.
+    pub fn offer_reconnect(&self, team: &TeamId) -> usize {
+        self.hub.with(|machine| machine.offer_reconnect(team))
+    }
+
+    /// Sends a text frame of any content on every open socket of an app. Returns how many there are.
+    pub fn inject(&self, app: &AppId, text: &str) -> usize {
+        self.hub.with(|machine| machine.inject(app, text))
     }
 
     fn ask<R>(&self, input: impl FnOnce(&mut Machine) -> Result<R, Refused>) -> Result<R, Refused> {

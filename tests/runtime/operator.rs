@@ -1,5 +1,6 @@
 //! An operator looks in: at a running process through its control socket, at a stopped store directly.
 mod dead_letters;
+mod lines;
 mod looks;
 mod socket;
 

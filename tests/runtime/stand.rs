@@ -10,7 +10,7 @@ use callboard::app::{Callboard, Ended, Running, StartError};
 use callboard::base::clock::Clock;
 use callboard::base::network::Network;
 use callboard::base::secret::Secret;
-use callboard::config::{App, Config, Runtime, Slack, Store, Transport};
+use callboard::config::{App, Config, Connection as Keeping, Runtime, Slack, Store, Transport};
 use callboard::ingress::Standing;
 use callboard::sim::{self, Entry, Options, Simulator, What, World};
 use callboard::slack::id::{AppId, ChannelId, TeamId, Ts, UserId};
@@ -128,11 +128,13 @@ fn built(mut options: Options, classic_in: &[usize]) -> Stand {
                     app_token: Secret::new(app_token),
                 },
                 bot_tokens: tokens,
+                connection: Keeping::default(),
             },
             App {
                 name: "classic".to_owned(),
                 transport: Transport::Rtm,
                 bot_tokens: rtm_tokens,
+                connection: Keeping::default(),
             },
         ],
     };
@@ -199,7 +201,7 @@ pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Waits until every connection is up.
 #[track_caller]
-fn connected(running: Running) -> Running {
+pub(crate) fn connected(running: Running) -> Running {
     until("every connection is up", || {
         let standings = running.standings().all();
         let is_up = |(_, standing): &(String, Standing)| *standing == Standing::Up;

@@ -154,6 +154,7 @@ impl Outside {
                 ladder_us: ladder.map(|s| s * 1_000_000),
             },
             seed: rng.next_u64(),
+            life_s: 18_060,
         };
         let world = World {
             slack: Machine::new(setup),

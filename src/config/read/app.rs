@@ -6,11 +6,11 @@ use std::ops::Range;
 use toml_edit::{Item, Table, TableLike, Value};
 
 use super::{Reader, is_a, with_article};
-use crate::base::limits::APP_NAME_CHARS_MAX;
+use crate::base::limits::{APP_NAME_CHARS_MAX, SLOTS_MAX};
 use crate::base::secret::Secret;
 use crate::config::fault::{Place, shown};
 use crate::config::token::{self, Kind};
-use crate::config::{App, Transport};
+use crate::config::{App, Connection, Transport};
 
 const SOME_APP: &str =
     "at least one [[app]] with name, app_token and bot_tokens, as in callboard.example.toml";
@@ -38,11 +38,13 @@ impl Reader<'_> {
             let name = self.app_name(table, &place, &mut names);
             let transport = self.transport(table, &place);
             let bot_tokens = self.bot_tokens(table, &place);
+            let connection = self.connection(table, &place);
             if let (Some(name), Some(transport), Some(bot_tokens)) = (name, transport, bot_tokens) {
                 apps.push(App {
                     name,
                     transport,
                     bot_tokens,
+                    connection,
                 });
             }
         }
@@ -116,6 +118,40 @@ impl Reader<'_> {
             "rtm" => Some(Transport::Rtm),
             _ => None,
         }
+    }
+
+    fn connection(&mut self, table: &dyn TableLike, at: &Place) -> Connection {
+        let mut connection = Connection::default();
+        let is_rtm = table.get("transport").and_then(Item::as_str) == Some("rtm");
+        if let Some((place, item)) = self.find(table, at, "slots") {
+            let slots = item
+                .as_integer()
+                .and_then(|slots| usize::try_from(slots).ok());
+            let expected = format!("a whole number from 1 to {SLOTS_MAX}, for Socket Mode");
+            match slots {
+                Some(slots) if (1..=SLOTS_MAX).contains(&slots) && !is_rtm => {
+                    connection.slots = slots;
+                }
+                Some(_) if is_rtm => self
+                    .faults
+                    .push(place.fault("is given for an app whose transport is \"rtm\"", expected)),
+                Some(slots) => self
+                    .faults
+                    .push(place.fault(format!("is {slots}"), expected)),
+                None => self.faults.push(place.fault(is_a(item), expected)),
+            }
+        }
+        if let Some((place, item)) = self.find(table, at, "backfill") {
+            let expected = "true or false, for RTM: Socket Mode delivers again by itself";
+            match item.as_bool() {
+                Some(true) if !is_rtm => self.faults.push(
+                    place.fault("is true for an app whose transport is \"socket\"", expected),
+                ),
+                Some(backfill) => connection.backfill = backfill,
+                None => self.faults.push(place.fault(is_a(item), expected)),
+            }
+        }
+        connection
     }
 
     fn bot_tokens(&mut self, table: &dyn TableLike, at: &Place) -> Option<Vec<Secret>> {

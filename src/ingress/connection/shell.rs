@@ -1,33 +1,48 @@
 //! The actix actor around a connection's machine.
+mod frames;
+mod publish;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture,
 };
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tracing::Instrument;
 
-use super::machine::{Generation, Input, Machine, Output};
+use super::machine::{Generation, Input, Machine, Output, Terms, Tier};
 use crate::actor::alarm::Alarm;
 use crate::actor::port::WayBack;
-use crate::base::clock::Clock;
-use crate::base::limits::{RTM_SENT_BYTES_MAX, SOCKET_MODE_SENT_BYTES_MAX, SOCKET_OPEN_MAX};
+use crate::base::clock::{Clock, Instant};
+use crate::base::limits::{
+    RECONNECT_URL_WITHIN, RTM_SENT_BYTES_MAX, RTM_TICKET_EVERY, RTM_TICKETS_BURST,
+    SOCKET_MODE_SENT_BYTES_MAX, SOCKET_OPEN_MAX, TICKET_EVERY, TICKETS_BURST,
+};
 use crate::base::rng::Rng;
+use crate::base::secret::Secret;
 use crate::dispatch::inbox::Entrance;
-use crate::flow::ack::{Ack, Released};
-use crate::flow::envelope::{Arrival, Envelope, Kind, Origin};
+use crate::flow::ack::Released;
+use crate::flow::gate::Gate;
 use crate::flow::identity::Installs;
-use crate::flow::key::home_shard;
+use crate::ingress::backfill::{self, Newest};
 use crate::ingress::pump::{News, Pump};
 use crate::ingress::supervisor::{Lifeline, SupervisorShell};
 use crate::ingress::ticket::{self, Known, Refused, Ticket};
-use crate::ingress::{Line, Standing, Standings, Transport, rtm, socket_mode};
-use crate::slack::id::{EnvelopeId, TeamId};
+use crate::ingress::{Counters, Line, Standing, Standings, Transport};
+use crate::slack::id::{ChannelId, TeamId, Ts};
 use crate::web::{Api, Client, dial};
+
+/// The longest wait that a back-fill takes upon itself when Slack asks for one.
+const BACKFILL_WAIT_MAX: Duration = Duration::from_mins(2);
+
+/// After how many looks without anything new a socket on its way out has nothing to do.
+const QUIET_LOOKS: u32 = 3;
+
+/// How often a back-fill asks for one channel.
+const BACKFILL_TRIES: usize = 5;
 
 /// What a connection is made of.
 #[derive(Debug, Clone)]
@@ -52,11 +67,18 @@ impl Message for FromPump {
     type Result = ();
 }
 
-/// Close every socket, for good.
+/// What a supervisor tells a connection.
 #[derive(Debug)]
-pub struct Stop;
+pub enum Order {
+    /// Close every socket, for good: the actor ends.
+    End,
+    /// Close every socket, and wait to be revived.
+    Stop,
+    /// Connect again, whatever stopped it, and do not wait for the backoff.
+    Revive,
+}
 
-impl Message for Stop {
+impl Message for Order {
     type Result = ();
 }
 
@@ -64,19 +86,33 @@ struct Socket {
     close: mpsc::Sender<()>,
     acks: mpsc::Sender<Released>,
     team: TeamId,
+    counters: Arc<Counters>,
+    /// Envelopes at the last look, when it is on its way out, and how many looks found nothing new.
+    looked_at: (u64, u32),
 }
+
+type Ctx = Context<ConnectionShell>;
 
 /// The actor of one token.
 pub struct ConnectionShell {
     parts: Parts,
     machine: Machine,
     web: Client,
+    gate: Gate,
     known: Known,
     tickets: HashMap<Generation, Ticket>,
+    /// A ticket that RTM gave without being asked, and until when it may be used.
+    spare: Option<(Ticket, Instant)>,
     sockets: HashMap<Generation, Socket>,
+    newest: Newest,
     alarm: Alarm,
     rng: Rng,
     shed: u64,
+    backfilled: u64,
+    standing: Standing,
+    standing_since_ms: u64,
+    /// What was published last: the machine's revision, and what is counted here.
+    published: Option<(u64, u64, u64)>,
     /// It was told to end, rather than stopped by what Slack said: then it stays to be seen.
     is_ending: bool,
     _lifeline: Lifeline,
@@ -90,37 +126,63 @@ impl std::fmt::Debug for ConnectionShell {
     }
 }
 
+fn terms(line: &Line) -> Terms {
+    let (slots, burst, every) = match line.transport {
+        Transport::SocketMode { slots, .. } => (slots, TICKETS_BURST, TICKET_EVERY),
+        Transport::Rtm { .. } => (1, RTM_TICKETS_BURST, RTM_TICKET_EVERY),
+    };
+    Terms {
+        slots,
+        tier: Tier { burst, every },
+        times: line.times,
+    }
+}
+
 impl ConnectionShell {
-    /// A connection that its supervisor hears of when it dies.
-    pub fn new(parts: Parts, supervisor: WayBack<SupervisorShell>) -> Self {
+    /// A connection that its supervisor hears of when it dies. It asks for tickets through `gate`, which all
+    /// connections share.
+    pub fn new(
+        parts: Parts,
+        web: Client,
+        gate: Gate,
+        supervisor: WayBack<SupervisorShell>,
+    ) -> Self {
         Self {
-            machine: Machine::new(Rng::from_system()),
-            web: Client::new(&parts.api),
+            machine: Machine::new(terms(&parts.line), Rng::from_system()),
+            web,
+            gate,
             known: Known::default(),
             tickets: HashMap::new(),
+            spare: None,
             sockets: HashMap::new(),
+            newest: Newest::default(),
             alarm: Alarm::default(),
             rng: Rng::from_system(),
             shed: 0,
+            backfilled: 0,
+            standing: Standing::Down("connecting".to_owned()),
+            standing_since_ms: parts.clock.unix_ms(),
+            published: None,
             is_ending: false,
             _lifeline: Lifeline::new(parts.line.name.clone(), supervisor),
             parts,
         }
     }
 
-    fn step(&mut self, input: Input, context: &mut Context<Self>) {
+    fn step(&mut self, input: Input, context: &mut Ctx) {
         let mut out = Vec::new();
         self.machine.step(self.parts.clock.now(), input, &mut out);
         for output in out {
             self.perform(output, context);
         }
+        self.publish();
         self.arm(context);
         if self.is_ending && self.machine.is_over() {
             context.stop();
         }
     }
 
-    fn perform(&mut self, output: Output, context: &mut Context<Self>) {
+    fn perform(&mut self, output: Output, context: &mut Ctx) {
         let connection = self.parts.line.name.as_str();
         match output {
             Output::Ask(generation) => self.ask(generation, context),
@@ -131,29 +193,54 @@ impl ConnectionShell {
                     socket.close.try_send(()).ok();
                 }
             }
-            Output::Up(generation) => {
+            Output::Look(generation) => self.look(generation, context),
+            Output::Up {
+                generation,
+                after_gap,
+            } => {
                 tracing::info!(connection, generation, "connected");
-                self.parts.standings.put(connection, Standing::Up);
+                self.stand(Standing::Up);
+                if let Some(since) = after_gap {
+                    self.fill_gap(generation, since, context);
+                }
             }
             Output::Down(why) => {
                 tracing::info!(connection, %why, "not connected, and trying again");
-                self.parts.standings.put(connection, Standing::Down(why));
+                self.stand(Standing::Down(why));
             }
             Output::Stopped(why) => {
-                tracing::error!(connection, %why, "stopped, and not tried again: mend the token or the app's settings, then restart");
-                self.parts.standings.put(connection, Standing::Stopped(why));
+                tracing::error!(connection, %why, "stopped, and not tried again: mend the token or the app's settings, then `callboard revive {connection}`");
+                self.stand(Standing::Stopped(why));
+            }
+            Output::Ghosts(ghosts) => {
+                tracing::warn!(
+                    connection,
+                    ghosts,
+                    "more sockets of this app are open at Slack than are ours: another process, or dead ones, get a share of its events"
+                );
             }
         }
     }
 
-    fn ask(&self, generation: Generation, context: &mut Context<Self>) {
+    fn ask(&mut self, generation: Generation, context: &mut Ctx) {
+        if let Some((ticket, until)) = self.spare.take()
+            && until > self.parts.clock.now()
+        {
+            self.tickets.insert(generation, ticket);
+            // Not within this step: its outputs come first.
+            context.run_later(Duration::ZERO, move |shell, context| {
+                shell.step(Input::Ticket(generation), context);
+            });
+            return;
+        }
         let (web, line, installs) = (
             self.web.clone(),
             self.parts.line.clone(),
             self.parts.installs.clone(),
         );
-        let mut known = self.known.clone();
+        let (gate, mut known) = (self.gate.clone(), self.known.clone());
         let asked = async move {
+            let _permit = gate.enter().await;
             let ticket = ticket::ask(&web, &line, &installs, &mut known).await;
             (ticket, known)
         };
@@ -175,7 +262,18 @@ impl ConnectionShell {
         ));
     }
 
-    fn dial(&mut self, generation: Generation, context: &mut Context<Self>) {
+    /// RTM says how the next socket may be opened without asking.
+    fn keep_url(&mut self, generation: Generation, url: String) {
+        if let Some(socket) = self.sockets.get(&generation) {
+            let ticket = Ticket {
+                url: Secret::new(url),
+                team: socket.team.clone(),
+            };
+            self.spare = Some((ticket, self.parts.clock.now() + RECONNECT_URL_WITHIN));
+        }
+    }
+
+    fn dial(&mut self, generation: Generation, context: &mut Ctx) {
         let Some(Ticket { url, team }) = self.tickets.remove(&generation) else {
             return;
         };
@@ -199,204 +297,78 @@ impl ConnectionShell {
     }
 
     /// Gives the socket to a pump of its own.
-    fn pump(
-        &mut self,
-        generation: Generation,
-        team: TeamId,
-        socket: dial::Socket,
-        context: &Context<Self>,
-    ) {
+    fn pump(&mut self, generation: Generation, team: TeamId, socket: dial::Socket, context: &Ctx) {
         let (close, closing) = mpsc::channel(1);
         let (acks, released) = mpsc::channel(SOCKET_OPEN_MAX);
         let way_back = WayBack::new(context.address());
+        let counters = Arc::new(Counters::default());
         let pump = Pump {
             socket,
             acks: released,
             closing,
             clock: self.parts.clock,
+            times: self.parts.line.times,
+            counters: Arc::clone(&counters),
             tell: move |news| way_back.send(FromPump(generation, news)),
         };
         let span = tracing::info_span!("socket", connection = %self.parts.line.name, generation);
         actix_rt::spawn(pump.run().instrument(span));
-        let socket = Socket { close, acks, team };
+        let socket = Socket {
+            close,
+            acks,
+            team,
+            counters,
+            looked_at: (0, 0),
+        };
         self.sockets.insert(generation, socket);
     }
 
-    fn frames(&mut self, generation: Generation, frames: Vec<Bytes>, context: &mut Context<Self>) {
-        let mut arrivals: Vec<Vec<Arrival>> =
-            self.parts.shards.iter().map(|_| Vec::new()).collect();
-        for frame in frames {
-            // The socket closes for what is not UTF-8, so this only gives the bytes their type back.
-            let Ok(text) = std::str::from_utf8(&frame) else {
-                tracing::warn!(connection = %self.parts.line.name, "a frame that is not UTF-8; it is left alone");
-                continue;
-            };
-            match self.parts.line.transport {
-                Transport::SocketMode { .. } => {
-                    let read = socket_mode::read(&frame, text);
-                    self.socket_mode_frame(generation, read, &mut arrivals, context);
-                }
-                Transport::Rtm { .. } => self.rtm_frame(generation, frame, &mut arrivals, context),
-            }
-        }
-        for (shard, arrivals) in self.parts.shards.iter().zip(arrivals) {
-            shard.put(arrivals);
-        }
-    }
-
-    fn socket_mode_frame(
-        &mut self,
-        generation: Generation,
-        read: socket_mode::Read<'_>,
-        arrivals: &mut [Vec<Arrival>],
-        context: &mut Context<Self>,
-    ) {
-        use socket_mode::Read;
-        match read {
-            Read::Hello(hello) => {
-                tracing::debug!(generation, connections = hello.num_connections, "hello");
-                self.step(Input::Hello(generation), context);
-            }
-            Read::Disconnect(reason) => {
-                tracing::info!(connection = %self.parts.line.name, generation, %reason, "asked to reconnect");
-                self.step(Input::Disconnect(generation, reason), context);
-            }
-            Read::Envelope {
-                envelope_id,
-                kind,
-                payload,
-                callback,
-                is_retry,
-            } => {
-                let origin = Origin {
-                    app: &self.parts.line.app,
-                    envelope_id: envelope_id.as_str(),
-                    team: TeamId::default(),
-                };
-                let received_ms = self.parts.clock.unix_ms();
-                let read = if kind == Kind::Event {
-                    Ok(Envelope::of_callback(
-                        &origin,
-                        payload,
-                        callback,
-                        received_ms,
-                    ))
-                } else {
-                    Envelope::read(kind, &origin, payload, received_ms)
-                };
-                self.admit(
-                    generation,
-                    read.map(|envelope| (envelope, Some(envelope_id), is_retry)),
-                    arrivals,
-                );
-            }
-            Read::Unknown(kind) => {
-                tracing::warn!(connection = %self.parts.line.name, %kind, "a kind of frame that is not known here; it is left alone");
-            }
-            Read::Unreadable(error) => {
-                tracing::warn!(connection = %self.parts.line.name, %error, "a frame that can't be read; it is left alone");
-            }
-        }
-    }
-
-    fn rtm_frame(
-        &mut self,
-        generation: Generation,
-        frame: Bytes,
-        arrivals: &mut [Vec<Arrival>],
-        context: &mut Context<Self>,
-    ) {
-        use rtm::Read;
-        match rtm::read(&frame) {
-            Read::Hello => self.step(Input::Hello(generation), context),
-            Read::Goodbye => {
-                tracing::info!(connection = %self.parts.line.name, generation, "told goodbye");
-                self.step(Input::Disconnect(generation, "goodbye".to_owned()), context);
-            }
-            Read::Event => {
-                let team = self
-                    .sockets
-                    .get(&generation)
-                    .map(|socket| socket.team.clone());
-                let origin = Origin {
-                    app: &self.parts.line.app,
-                    envelope_id: "",
-                    team: team.unwrap_or_default(),
-                };
-                let read =
-                    Envelope::read(Kind::RtmEvent, &origin, frame, self.parts.clock.unix_ms());
-                self.admit(
-                    generation,
-                    read.map(|envelope| (envelope, None, false)),
-                    arrivals,
-                );
-            }
-            Read::Own => {}
-            Read::Error(error) | Read::Unreadable(error) => {
-                tracing::warn!(connection = %self.parts.line.name, %error, "an RTM frame that is no event");
-            }
-        }
-    }
-
-    /// Finds room for an envelope, or sheds it: it is then not acked, and Slack delivers it again. (RTM has no
-    /// acks: there shedding is loss, and counted as such.)
-    fn admit(
-        &mut self,
-        generation: Generation,
-        read: Result<(Envelope, Option<EnvelopeId>, bool), crate::flow::envelope::Unreadable>,
-        arrivals: &mut [Vec<Arrival>],
-    ) {
-        let (mut envelope, envelope_id, is_retry) = match read {
-            Ok(read) => read,
-            Err(error) => {
-                tracing::warn!(connection = %self.parts.line.name, %error, "an envelope that can't be read is not acked");
-                return;
-            }
+    /// Whether a socket on its way out has something to do yet.
+    fn look(&mut self, generation: Generation, context: &mut Ctx) {
+        let Some(socket) = self.sockets.get_mut(&generation) else {
+            return;
         };
-        if envelope.id.is_empty() {
-            // Nothing tells a second copy of it from the first, but what it causes needs a name of its own.
-            envelope.name_anonymous(self.rng.next_u64());
+        let envelopes = socket.counters.envelopes();
+        let (before, quiet) = socket.looked_at;
+        let quiet = if before == envelopes { quiet + 1 } else { 0 };
+        socket.looked_at = (envelopes, quiet);
+        if quiet >= QUIET_LOOKS && socket.acks.capacity() == socket.acks.max_capacity() {
+            // Not within this step: its outputs come first.
+            context.run_later(Duration::ZERO, move |shell, context| {
+                shell.step(Input::Idle(generation), context);
+            });
         }
-        let shard = home_shard(&envelope.app, &envelope.team, self.parts.shards.len());
-        let (Some(entrance), Some(arrivals)) =
-            (self.parts.shards.get(shard), arrivals.get_mut(shard))
+    }
+
+    /// Asks for what came while no socket was there, where that is wanted.
+    fn fill_gap(&mut self, generation: Generation, since: Instant, context: &mut Ctx) {
+        let Transport::Rtm {
+            bot_token,
+            backfill: true,
+        } = &self.parts.line.transport
         else {
             return;
         };
-        let ack = match envelope_id {
-            None => None,
-            Some(envelope_id) => {
-                let Some(socket) = self.sockets.get(&generation) else {
-                    return;
-                };
-                match socket.acks.clone().try_reserve_owned() {
-                    Ok(place) => Some(Ack { place, envelope_id }),
-                    Err(TrySendError::Full(_)) => return self.count_shed(),
-                    // The socket went after its last frames: nobody can ack them, and Slack delivers again.
-                    Err(TrySendError::Closed(_)) => return,
-                }
-            }
-        };
-        let Some(permit) = entrance.try_enter() else {
-            return self.count_shed();
-        };
-        arrivals.push(Arrival {
-            envelope: Arc::new(envelope),
-            ack,
-            permit: Some(permit),
-            is_retry,
-        });
-    }
-
-    fn count_shed(&mut self) {
-        self.shed += 1;
-        // The first, then each power of two: a flood must not flood the log as well.
-        if self.shed.is_power_of_two() {
-            tracing::warn!(connection = %self.parts.line.name, shed = self.shed, "full: envelopes are left un-acked for Slack to deliver again");
+        let gap = self.parts.clock.now().saturating_duration_since(since);
+        tracing::info!(connection = %self.parts.line.name, gap_ms = gap.as_millis(), "asking for what came during the gap");
+        let (web, token) = (self.web.clone(), bot_token.clone());
+        for (channel, since) in self.newest.all() {
+            let (web, token, name) = (web.clone(), token.clone(), self.parts.line.name.clone());
+            let gate = self.gate.clone();
+            let missed = async move {
+                let _permit = gate.enter().await;
+                fill_channel(&web, &token, &channel, &since, &name).await
+            };
+            context.spawn(missed.into_actor(self).map(
+                move |frames: Vec<Bytes>, shell, _: &mut Ctx| {
+                    shell.take_missed(generation, frames);
+                    shell.publish();
+                },
+            ));
         }
     }
 
-    fn arm(&mut self, context: &mut Context<Self>) {
+    fn arm(&mut self, context: &mut Ctx) {
         let next = self.machine.next_tick();
         if let Some(wait) = self.alarm.set(next, self.parts.clock.now()) {
             context.run_later(wait, |shell, context| {
@@ -407,12 +379,38 @@ impl ConnectionShell {
     }
 }
 
+async fn fill_channel(
+    web: &Client,
+    token: &Secret,
+    channel: &ChannelId,
+    since: &Ts,
+    connection: &str,
+) -> Vec<Bytes> {
+    for _ in 0..BACKFILL_TRIES {
+        match backfill::missed(web, token, channel, since).await {
+            Ok(missed) => {
+                if missed.is_cut {
+                    tracing::warn!(connection, %channel, "more came during the gap than is asked for; the oldest are lost");
+                }
+                return missed.frames;
+            }
+            Err(error) => {
+                let wait = error.retry_after().unwrap_or(Duration::from_secs(1));
+                tracing::warn!(connection, %channel, %error, "what came during the gap can't be asked for");
+                if error.then() != crate::slack::error::Then::Retry || wait > BACKFILL_WAIT_MAX {
+                    break;
+                }
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+    Vec::new()
+}
+
 impl Actor for ConnectionShell {
-    type Context = Context<Self>;
+    type Context = Ctx;
 
     fn started(&mut self, context: &mut Self::Context) {
-        let down = Standing::Down("connecting".to_owned());
-        self.parts.standings.put(&self.parts.line.name, down);
         self.step(Input::Start, context);
     }
 }
@@ -422,7 +420,7 @@ impl Handler<FromPump> for ConnectionShell {
 
     fn handle(&mut self, FromPump(generation, news): FromPump, context: &mut Self::Context) {
         match news {
-            News::Frames(frames, _place) => self.frames(generation, frames, context),
+            News::Frames(frames, shed, _place) => self.frames(generation, frames, shed, context),
             News::Closed(why) => {
                 self.sockets.remove(&generation);
                 self.step(Input::Closed(generation, why), context);
@@ -431,11 +429,32 @@ impl Handler<FromPump> for ConnectionShell {
     }
 }
 
-impl Handler<Stop> for ConnectionShell {
+impl Handler<Order> for ConnectionShell {
     type Result = ();
 
-    fn handle(&mut self, _: Stop, context: &mut Self::Context) {
-        self.is_ending = true;
-        self.step(Input::Stop, context);
+    fn handle(&mut self, order: Order, context: &mut Self::Context) {
+        match order {
+            Order::End => {
+                self.is_ending = true;
+                if !self.known.is_all() {
+                    // Nobody is going to ask any more.
+                    self.parts.installs.asked(&self.parts.line.app);
+                }
+                self.step(Input::Halt("it ends".to_owned()), context);
+            }
+            Order::Stop => {
+                self.stand(Standing::Stopped("an operator stopped it".to_owned()));
+                self.step(Input::Halt("an operator stopped it".to_owned()), context);
+            }
+            Order::Revive if !self.is_ending => {
+                if self.standing != Standing::Up {
+                    self.stand(Standing::Down("connecting".to_owned()));
+                }
+                // A token that was refused may have been mended at Slack's.
+                self.known.forget();
+                self.step(Input::Start, context);
+            }
+            Order::Revive => {}
+        }
     }
 }

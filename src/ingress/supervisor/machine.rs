@@ -18,6 +18,8 @@ pub(super) enum Input {
     Died(String),
     /// Its wait is over.
     RestartDue(String),
+    /// This connection is not wanted any more.
+    Close(String),
     /// None is wanted any more.
     Stop,
 }
@@ -28,6 +30,8 @@ pub(super) enum Output {
     Spawn(String),
     /// Wait, then tell.
     RestartAfter(String, Duration),
+    /// It is gone for good.
+    Forget(String),
     /// End its actor.
     End(String),
 }
@@ -37,6 +41,7 @@ struct Child {
     spawned: Instant,
     deaths: u32,
     is_alive: bool,
+    is_wanted: bool,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,7 @@ impl Machine {
                         spawned: now,
                         deaths: 0,
                         is_alive: true,
+                        is_wanted: true,
                     };
                     self.children.insert(name.clone(), child);
                     out.push(Output::Spawn(name));
@@ -77,11 +83,24 @@ impl Machine {
             Input::RestartDue(name) => {
                 if let Some(child) = self.children.get_mut(&name)
                     && !self.is_stopped
+                    && child.is_wanted
                     && !child.is_alive
                 {
                     child.is_alive = true;
                     child.spawned = now;
                     out.push(Output::Spawn(name));
+                }
+            }
+            Input::Close(name) => {
+                let Some(child) = self.children.get_mut(&name) else {
+                    return;
+                };
+                child.is_wanted = false;
+                if child.is_alive {
+                    out.push(Output::End(name));
+                } else {
+                    self.children.remove(&name);
+                    out.push(Output::Forget(name));
                 }
             }
             Input::Stop => {
@@ -98,6 +117,10 @@ impl Machine {
         };
         if !std::mem::replace(&mut child.is_alive, false) || self.is_stopped {
             return;
+        }
+        if !child.is_wanted {
+            self.children.remove(&name);
+            return out.push(Output::Forget(name));
         }
         if now.saturating_duration_since(child.spawned) >= RECONNECT_SETTLED {
             child.deaths = 0;
@@ -141,6 +164,26 @@ mod tests {
             Input::Died("stranger".into()),
         ]);
         assert_eq!(out, [spawn("a"), spawn("b"), spawn("a")]);
+    }
+
+    #[test]
+    fn one_that_is_closed_is_forgotten_when_it_has_ended_and_may_be_opened_again() {
+        let a = || "a".to_owned();
+        let out = run(vec![
+            Input::Open(a()),
+            Input::Close(a()),
+            Input::Died(a()),
+            Input::RestartDue(a()),
+            Input::Close(a()),
+            Input::Open(a()),
+            Input::Died(a()),
+            Input::Close(a()),
+        ]);
+        let forget = || Output::Forget(a());
+        assert_eq!(
+            out,
+            [spawn("a"), Output::End(a()), forget(), spawn("a"), forget()]
+        );
     }
 
     #[test]

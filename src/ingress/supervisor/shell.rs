@@ -8,14 +8,58 @@ use tokio::sync::oneshot;
 use super::machine::{Input, Machine, Output};
 use crate::actor::port::WayBack;
 use crate::base::clock::Clock;
+use crate::base::limits::TICKETS_AT_ONCE;
 use crate::base::rng::Rng;
-use crate::ingress::connection::{self, ConnectionShell, Parts};
+use crate::dispatch::inbox::Entrance;
+use crate::flow::gate::Gate;
+use crate::flow::identity::Installs;
+use crate::ingress::connection::{ConnectionShell, Order, Parts};
+use crate::ingress::{Line, Standings};
+use crate::web::{Api, Client};
 
-/// Open this connection, and keep it.
+/// What every connection is made of, beside its line.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// Who we are where.
+    pub installs: Installs,
+    /// The shards, by number.
+    pub shards: Vec<Entrance>,
+    /// How connections stand.
+    pub standings: Standings,
+    /// Where the Web API is.
+    pub api: Api,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Open this connection, and keep it. One of that name that is there already stays as it is, and who asked hears
+/// `false`.
 #[derive(Debug)]
-pub struct Open(pub Parts);
+pub struct Open(pub Line, pub Option<Told>);
 
 impl Message for Open {
+    type Result = ();
+}
+
+/// Where somebody waits for whether it was done. Nobody may wait any more.
+pub type Told = std::sync::mpsc::SyncSender<bool>;
+
+/// What is to become of one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// Close its sockets, and keep it to be revived.
+    Stop,
+    /// Connect again now, whatever stopped it.
+    Revive,
+    /// Close its sockets, and forget it.
+    Remove,
+}
+
+/// Do this with the connection of that name; tell whether there is one.
+#[derive(Debug)]
+pub struct Change(pub String, pub Wish, pub Told);
+
+impl Message for Change {
     type Result = ();
 }
 
@@ -65,9 +109,12 @@ impl Drop for Lifeline {
 /// The actor that every connection hangs from.
 pub struct SupervisorShell {
     machine: Machine,
-    parts: HashMap<String, Parts>,
+    common: Common,
+    lines: HashMap<String, Line>,
     children: HashMap<String, WayBack<ConnectionShell>>,
-    clock: Clock,
+    /// One for all connections of this thread: it holds the TLS roots.
+    web: Client,
+    gate: Gate,
 }
 
 impl std::fmt::Debug for SupervisorShell {
@@ -77,40 +124,62 @@ impl std::fmt::Debug for SupervisorShell {
 }
 
 impl SupervisorShell {
-    /// A supervisor without connections.
-    pub fn new(clock: Clock) -> Self {
+    /// A supervisor without connections. Must be made on the thread where it lives.
+    pub fn new(common: Common) -> Self {
         Self {
             machine: Machine::new(Rng::from_system()),
-            parts: HashMap::new(),
+            web: Client::new(&common.api),
+            gate: Gate::new(TICKETS_AT_ONCE),
+            common,
+            lines: HashMap::new(),
             children: HashMap::new(),
-            clock,
         }
     }
 
     fn step(&mut self, input: Input, context: &mut Context<Self>) {
         let mut out = Vec::new();
-        self.machine.step(self.clock.now(), input, &mut out);
+        let now = self.common.clock.now();
+        self.machine.step(now, input, &mut out);
         for output in out {
             match output {
-                Output::Spawn(name) => {
-                    if let Some(parts) = self.parts.get(&name) {
-                        let way_back = WayBack::new(context.address());
-                        let child = ConnectionShell::new(parts.clone(), way_back).start();
-                        self.children.insert(name, WayBack::new(child));
-                    }
-                }
+                Output::Spawn(name) => self.spawn(name, context),
                 Output::RestartAfter(name, wait) => {
                     tracing::error!(connection = %name, wait_ms = wait.as_millis(), "a connection's actor died, and is made again");
                     context.run_later(wait, |shell, context| {
                         shell.step(Input::RestartDue(name), context);
                     });
                 }
-                Output::End(name) => {
-                    if let Some(child) = self.children.get(&name) {
-                        child.send(connection::Stop);
-                    }
+                Output::End(name) => self.tell(&name, Order::End),
+                Output::Forget(name) => {
+                    tracing::info!(connection = %name, "removed");
+                    self.lines.remove(&name);
+                    self.common.standings.remove(&name);
                 }
             }
+        }
+    }
+
+    fn spawn(&mut self, name: String, context: &Context<Self>) {
+        let Some(line) = self.lines.get(&name) else {
+            return;
+        };
+        let common = self.common.clone();
+        let parts = Parts {
+            line: line.clone(),
+            installs: common.installs,
+            shards: common.shards,
+            standings: common.standings,
+            api: common.api,
+            clock: common.clock,
+        };
+        let way_back = WayBack::new(context.address());
+        let child = ConnectionShell::new(parts, self.web.clone(), self.gate.clone(), way_back);
+        self.children.insert(name, WayBack::new(child.start()));
+    }
+
+    fn tell(&self, name: &str, order: Order) {
+        if let Some(child) = self.children.get(name) {
+            child.send(order);
         }
     }
 }
@@ -122,10 +191,30 @@ impl Actor for SupervisorShell {
 impl Handler<Open> for SupervisorShell {
     type Result = ();
 
-    fn handle(&mut self, Open(parts): Open, context: &mut Self::Context) {
-        let name = parts.line.name.clone();
-        self.parts.insert(name.clone(), parts);
-        self.step(Input::Open(name), context);
+    fn handle(&mut self, Open(line, told): Open, context: &mut Self::Context) {
+        let name = line.name.clone();
+        let is_new = !self.lines.contains_key(&name);
+        if is_new {
+            self.lines.insert(name.clone(), line);
+            self.step(Input::Open(name), context);
+        }
+        if let Some(told) = told {
+            told.try_send(is_new).ok();
+        }
+    }
+}
+
+impl Handler<Change> for SupervisorShell {
+    type Result = ();
+
+    fn handle(&mut self, Change(name, wish, told): Change, context: &mut Self::Context) {
+        let is_there = self.lines.contains_key(&name);
+        match wish {
+            Wish::Stop => self.tell(&name, Order::Stop),
+            Wish::Revive => self.tell(&name, Order::Revive),
+            Wish::Remove => self.step(Input::Close(name), context),
+        }
+        told.try_send(is_there).ok();
     }
 }
 

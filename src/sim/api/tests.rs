@@ -32,6 +32,7 @@ fn stand() -> Stand {
             ladder_us: [0, 60_000_000, 300_000_000],
         },
         seed: 1,
+        life_s: 18_060,
     });
     Stand {
         machine,

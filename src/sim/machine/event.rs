@@ -156,7 +156,9 @@ impl Machine {
             run: None,
         };
         self.book.owe(self.now_us, &envelope_id, true, parcel);
-        self.send(&envelope_id, 0);
+        if !self.puts_off(&envelope_id) {
+            self.send(&envelope_id, 0);
+        }
     }
 
     /// Sends an owed envelope over one of the app's sockets, or notes that there is none.
@@ -169,14 +171,31 @@ impl Machine {
         let Some(socket) = self.next_socket(&subject.app) else {
             return self.send_failed(envelope_id, attempt, subject);
         };
+        let frame: Arc<str> = frame.into();
+        self.hand_to(socket, envelope_id, attempt, subject.clone(), &frame);
+        self.book.sent(self.now_us, envelope_id, socket);
+        if self.doubles()
+            && let Some(socket) = self.next_socket(&subject.app)
+        {
+            self.hand_to(socket, envelope_id, attempt, subject, &frame);
+        }
+    }
+
+    fn hand_to(
+        &mut self,
+        socket: SocketId,
+        envelope_id: &str,
+        attempt: u32,
+        subject: Subject,
+        frame: &Arc<str>,
+    ) {
         self.note(What::EnvelopeSent {
             socket,
             envelope_id: envelope_id.to_owned(),
             attempt,
             subject,
         });
-        self.book.sent(self.now_us, envelope_id, socket);
-        self.outs.push(Out::Frame(socket, frame.into()));
+        self.outs.push(Out::Frame(socket, Arc::clone(frame)));
     }
 
     fn send_failed(&mut self, envelope_id: &str, attempt: u32, subject: Subject) {
@@ -204,6 +223,7 @@ impl Machine {
 
     /// Does everything that is due.
     pub(crate) fn tick(&mut self) {
+        self.tick_late();
         while let Some(step) = self.book.pop(self.now_us) {
             match step {
                 Step::Send { id, attempt } => self.send(&id, attempt),

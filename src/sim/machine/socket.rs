@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Machine, Out, event};
+use super::{Machine, Manner, Out, event};
+use crate::sim::fault::SocketFault;
 use crate::sim::record::{By, SocketId, What};
 use crate::sim::ticket::Refused;
 use crate::sim::world::Transport;
@@ -38,6 +39,11 @@ pub(crate) struct Socket {
     pub(crate) team: Option<TeamId>,
     /// Told to leave: gets envelopes only when no other socket is there.
     is_leaving: bool,
+    /// Gets no envelopes.
+    pub(super) is_deaf: bool,
+    /// Nobody has it.
+    pub(super) is_ghost: bool,
+    pub(super) manner: Arc<Manner>,
 }
 
 /// The open sockets of an app (Socket Mode) or of an app in a workspace (RTM).
@@ -102,22 +108,39 @@ impl Machine {
         let stage = self.stages.get(&(app.clone(), None));
         let open = stage.map_or(0, Stage::len);
         if open >= SOCKETS_PER_APP_MAX {
-            let why = "too_many_websockets";
-            self.push(socket, &disconnect_frame(why));
-            self.outs.push(Out::Close(socket, 1000, why.to_owned()));
-            self.note(What::SocketRefused {
-                app: Some(app),
-                why: why.to_owned(),
-            });
+            self.turn_away(socket, app, "too_many_websockets");
             return socket;
         }
-        let hello = json!({
-            "type": "hello", "num_connections": open + 1, "connection_info": {"app_id": app},
-            "debug_info": {"host": "applink-1", "build_number": 10, "approximate_connection_time": 18060},
-        });
-        self.push(socket, &hello);
+        let fault = self.troubles.strike(&app);
+        if let Some(SocketFault::FirstFrame { reason }) = &fault {
+            self.turn_away(socket, app, reason);
+            return socket;
+        }
         self.register(socket, app, None);
+        match fault {
+            Some(SocketFault::NoHello) => {
+                if let Some(found) = self.sockets.get_mut(&socket) {
+                    found.is_deaf = true;
+                }
+            }
+            Some(SocketFault::LateHello { ms }) => self.greet(socket, ms),
+            Some(fault) => {
+                self.greet(socket, 0);
+                self.suffer(socket, &fault);
+            }
+            None => self.greet(socket, 0),
+        }
         socket
+    }
+
+    /// Opens a socket only to be told to leave.
+    fn turn_away(&mut self, socket: SocketId, app: AppId, why: &str) {
+        self.push(socket, &disconnect_frame(why));
+        self.outs.push(Out::Close(socket, 1000, why.to_owned()));
+        self.note(What::SocketRefused {
+            app: Some(app),
+            why: why.to_owned(),
+        });
     }
 
     pub(super) fn register(&mut self, socket: SocketId, app: AppId, team: Option<TeamId>) {
@@ -131,6 +154,9 @@ impl Machine {
                 app: app.clone(),
                 team: team.clone(),
                 is_leaving: false,
+                is_deaf: false,
+                is_ghost: false,
+                manner: Arc::default(),
             },
         );
         self.note(What::SocketOpened {
@@ -155,14 +181,20 @@ impl Machine {
         let stage = self.stages.get_mut(&(app.clone(), None))?;
         stage.turn = stage.turn.wrapping_add(1);
         let sockets = &self.sockets;
-        let stays = |id: &&SocketId| sockets.get(id).is_some_and(|socket| !socket.is_leaving);
+        let hears = |id: &&SocketId| sockets.get(id).is_some_and(|socket| !socket.is_deaf);
+        let stays = |id: &&SocketId| {
+            sockets
+                .get(id)
+                .is_some_and(|socket| !socket.is_leaving && !socket.is_deaf)
+        };
         let staying = stage.sockets.iter().filter(stays).count();
         if staying > 0 {
             let nth = stage.turn % staying;
             return stage.sockets.iter().filter(stays).nth(nth).copied();
         }
-        let nth = stage.turn % stage.sockets.len().max(1);
-        stage.sockets.get(nth).copied()
+        let hearing = stage.sockets.iter().filter(hears).count();
+        let nth = stage.turn % hearing.max(1);
+        stage.sockets.iter().filter(hears).nth(nth).copied()
     }
 
     /// A text frame came from a client.
@@ -236,7 +268,7 @@ impl Machine {
     }
 
     /// The open sockets that fit, in the order of their opening.
-    fn sockets_where(&self, fits: impl Fn(&Socket) -> bool) -> Vec<(SocketId, AppId)> {
+    pub(super) fn sockets_where(&self, fits: impl Fn(&Socket) -> bool) -> Vec<(SocketId, AppId)> {
         let found = self.sockets.iter().filter(|(_, socket)| fits(socket));
         let mut found: Vec<_> = found
             .map(|(id, socket)| (*id, socket.app.clone()))
@@ -258,10 +290,15 @@ impl Machine {
 
     /// Sends `goodbye` on every RTM socket of a workspace and closes it. Returns how many were told.
     pub(crate) fn goodbye(&mut self, team: &TeamId) -> usize {
+        self.leave(team, "goodbye")
+    }
+
+    /// Sends a frame of this type on every RTM socket of a workspace and closes it.
+    pub(super) fn leave(&mut self, team: &TeamId, kind: &str) -> usize {
         let sockets = self.sockets_where(|it| it.team.as_ref() == Some(team));
         for (socket, app) in &sockets {
-            self.push(*socket, &json!({"type": "goodbye"}));
-            self.say_farewell(*socket, app, "goodbye", true, true);
+            self.push(*socket, &json!({"type": kind}));
+            self.say_farewell(*socket, app, kind, true, true);
         }
         sockets.len()
     }

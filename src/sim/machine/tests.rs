@@ -32,6 +32,7 @@ fn stand() -> Stand {
             ladder_us: [0, 60 * SECOND, 300 * SECOND],
         },
         seed: 1,
+        life_s: 18_060,
     });
     Stand {
         machine,

@@ -54,6 +54,7 @@ fn respond(request: &HttpRequest, answer: Answer, request_id: &str) -> HttpRespo
         Body::Html => response
             .content_type("text/html; charset=utf-8")
             .body(OUTAGE),
+        Body::Empty => response.finish(),
         Body::Cut => {
             if let Some(cutter) = request.conn_data::<Cutter>() {
                 cutter.cut();

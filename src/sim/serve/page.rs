@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::sim::Fault;
 use crate::sim::hub::Hub;
 use crate::sim::machine::{Machine, Wrong};
+use crate::sim::{Fault, SocketFault};
 use crate::slack::id::{AppId, ChannelId, TeamId, Ts, UserId};
 
 /// Entries in one answer to `/_sim/record`; the caller asks again for more.
@@ -40,7 +40,8 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/_sim/disconnect", web::post().to(disconnect))
         .route("/_sim/goodbye", web::post().to(goodbye))
         .route("/_sim/drop", web::post().to(drop_sockets))
-        .route("/_sim/fault", web::post().to(fault));
+        .route("/_sim/fault", web::post().to(fault))
+        .route("/_sim/socket_fault", web::post().to(socket_fault));
 }
 
 fn file(kind: &'static str, text: &'static str) -> HttpResponse {
@@ -284,6 +285,31 @@ async fn fault(plan: web::Json<Plan>, hub: web::Data<Hub>) -> HttpResponse {
     } = plan.into_inner();
     hub.with(|machine| machine.faults.plan(&method, fault, times));
     answer(Ok(json!({})))
+}
+
+#[derive(Deserialize)]
+struct SocketPlan {
+    app: AppId,
+    fault: SocketFault,
+    #[serde(default = "once")]
+    times: u32,
+    /// The sockets that are open, instead of those to come.
+    #[serde(default)]
+    now: bool,
+}
+
+async fn socket_fault(plan: web::Json<SocketPlan>, hub: web::Data<Hub>) -> HttpResponse {
+    let plan = plan.into_inner();
+    answer(hub.with(|machine| {
+        known_app(machine, &plan.app)?;
+        if plan.now {
+            let count = usize::try_from(plan.times).unwrap_or(usize::MAX);
+            let struck = machine.afflict(&plan.app, &plan.fault, count);
+            return Ok(json!({"sockets": struck}));
+        }
+        machine.plan_socket_fault(&plan.app, plan.fault, plan.times);
+        Ok(json!({}))
+    }))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::Cutter;
 use crate::base::clock::{Clock, Instant};
 use crate::sim::hub::{Hub, ToSocket};
+use crate::sim::machine::Manner;
 use crate::sim::record::{By, SocketId};
 use crate::sim::ticket::Refused;
 use crate::sim::world::Transport;
@@ -63,7 +64,7 @@ fn open(
     drop(ws::handshake(request)?);
     let cutter = request.conn_data::<Cutter>().cloned();
     let opened = hub.open(cutter.clone(), |machine| machine.open(ticket, transport));
-    let (id, frames) = match opened {
+    let (id, manner, frames) = match opened {
         Ok(opened) => opened,
         Err(_) if transport == Transport::Rtm => expired(),
         Err(Refused::Unknown | Refused::Expired) => {
@@ -74,6 +75,7 @@ fn open(
     let clock = Clock::system();
     let socket = Socket {
         id,
+        manner,
         hub: Arc::clone(hub),
         frames: Some(frames),
         cutter,
@@ -87,16 +89,17 @@ fn open(
 }
 
 /// A socket that nobody knows, to say that its ticket is worth nothing.
-fn expired() -> (SocketId, mpsc::Receiver<ToSocket>) {
+fn expired() -> (SocketId, Arc<Manner>, mpsc::Receiver<ToSocket>) {
     let (queue, frames) = mpsc::channel(2);
     let text = r#"{"type":"error","error":{"code":1,"msg":"Socket URL has expired"}}"#;
     drop(queue.try_send(ToSocket::Text(text.into())));
     drop(queue.try_send(ToSocket::Close(1000, String::new())));
-    (0, frames)
+    (0, Arc::default(), frames)
 }
 
 struct Socket {
     id: SocketId,
+    manner: Arc<Manner>,
     hub: Arc<Hub>,
     frames: Option<mpsc::Receiver<ToSocket>>,
     cutter: Option<Cutter>,
@@ -111,12 +114,12 @@ impl Socket {
     fn arm_ping(context: &mut Context) {
         context.run_later(PING_EVERY, |socket, context| {
             let silence = socket.clock.now().saturating_duration_since(socket.heard);
-            if silence > SILENCE_MAX {
+            if silence > SILENCE_MAX && !socket.manner.is_mute() {
                 socket.hub.with(|machine| machine.cut(socket.id, "no_pong"));
                 context.stop();
                 return;
             }
-            if !socket.is_closing {
+            if !socket.is_closing && socket.manner.pings() && !socket.manner.is_mute() {
                 context.ping(b"Ping from applink-1");
             }
             Self::arm_ping(context);
@@ -149,7 +152,21 @@ impl Socket {
                 .and_then(|reason| reason.description.clone());
             let why = why.unwrap_or_default();
             self.hub.ended(self.id, By::Client, code, &why);
-            context.close(reason);
+            self.is_closing = true;
+            return match self.manner.close_ms() {
+                Some(0) => {
+                    context.close(reason);
+                    context.stop();
+                }
+                Some(ms) => {
+                    context.run_later(Duration::from_millis(ms), |_, context| {
+                        context.close(reason);
+                        context.stop();
+                    });
+                }
+                // The client has to end it.
+                None => {}
+            };
         }
         context.stop();
     }
@@ -174,6 +191,9 @@ impl Drop for Socket {
 
 impl StreamHandler<ToSocket> for Socket {
     fn handle(&mut self, item: ToSocket, context: &mut Context) {
+        if self.manner.is_mute() {
+            return;
+        }
         match item {
             ToSocket::Text(text) if !self.is_closing => context.text(&*text),
             ToSocket::Text(_) => {}
@@ -193,9 +213,16 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Socket {
     fn handle(&mut self, item: Result<ws::Message, ws::ProtocolError>, context: &mut Context) {
         self.heard = self.clock.now();
         let id = self.id;
+        if self.manner.is_mute() && !matches!(item, Err(ws::ProtocolError::Io(_))) {
+            return;
+        }
         match item {
             Ok(ws::Message::Text(text)) => self.hub.with(|machine| machine.received(id, &text)),
-            Ok(ws::Message::Ping(payload)) => context.pong(&payload),
+            Ok(ws::Message::Ping(payload)) => {
+                if self.manner.pongs() {
+                    context.pong(&payload);
+                }
+            }
             Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
             Ok(ws::Message::Close(reason)) => self.client_closed(context, reason),
             Ok(ws::Message::Binary(_)) => self.hub.with(|machine| machine.ignore(id, "binary")),

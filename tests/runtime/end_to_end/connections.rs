@@ -50,8 +50,8 @@ fn a_warning_is_followed_by_a_new_socket_before_the_old_one_goes() {
     under_load(&stand, &[0, 1], |_| {
         stand.simulator.disconnect(&stand.acme, "warning", false);
     });
-    // Each warning that found one socket brings another; only the newest stays.
-    until("one socket is left", || sockets(&mut stand) == 1);
+    // Each warning brings new sockets; only the newest stay.
+    until("two sockets are left", || sockets(&mut stand) == 2);
     let opened =
         |what: &What| matches!(what, What::SocketOpened { app, .. } if app.as_str() == "A00000001");
     let unsent = |what: &What| matches!(what, What::EnvelopeUnsent { .. });

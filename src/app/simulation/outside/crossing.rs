@@ -122,6 +122,7 @@ impl World {
             let arrived = match answer.body {
                 Body::Json(body) => Ok(incoming(answer.status, after, body.to_string().into())),
                 Body::Html => Ok(incoming(answer.status, after, "<html>".into())),
+                Body::Empty => Ok(incoming(answer.status, after, "".into())),
                 Body::Cut => cut(),
             };
             (Duration::from_millis(answer.delay_ms), arrived)
