@@ -190,7 +190,7 @@ pub struct Config {
     pub free_bytes: FreeBytes,
     /// Asked before each step of a write, by tests that let one fail.
     pub probe: Option<Probe>,
-    /// Called once when a write failed: memory is then ahead of the disk, so it must end the process.
+    /// Called once when a write failed, or folding ended: memory is then ahead of the disk, so it must end the process.
     pub on_failure: Arc<dyn Fn(&Error) + Send + Sync>,
 }
 
@@ -226,6 +226,7 @@ impl Store {
         let watch = folder::Watch {
             space: space.clone(),
             free_bytes: Arc::clone(&config.free_bytes),
+            on_failure: Arc::clone(&config.on_failure),
         };
         let (folding, fold_thread) =
             folder::start(&config.path, state, Arc::clone(&unfolded), watch, clock)?;
@@ -293,6 +294,9 @@ impl Store {
             ..
         } = self;
         queue.close();
+        if let Some(disk) = &disk {
+            disk.folding.leave();
+        }
         reader.close();
         for (n, thread) in threads.into_iter().enumerate() {
             // The writer is first: only when it is done is there nothing more to fold.

@@ -4,6 +4,7 @@
 //! While it runs it never reads the journal: it is given each batch once that is durable. Only a start reads.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -40,6 +41,8 @@ struct Waiting {
     /// The last entry that is durable, and the last that is folded.
     durable: u64,
     folded: u64,
+    /// The writer writes its last, and waits for nobody.
+    is_leaving: bool,
     is_closing: bool,
     is_over: bool,
     /// Somebody waits for a fold.
@@ -66,7 +69,7 @@ impl Handle {
     /// everything that waits to be acked.
     pub(super) fn put(&self, batch: Batch, at_ms: u64, bytes: usize) {
         let mut waiting = self.lock();
-        while waiting.bytes >= FOLD_WAITING_BYTES_MAX && !waiting.is_over {
+        while waiting.bytes >= FOLD_WAITING_BYTES_MAX && !waiting.is_over && !waiting.is_leaving {
             waiting = self
                 .shared
                 .done
@@ -116,28 +119,39 @@ impl Handle {
         self.shared.done.notify_all();
     }
 
+    /// The store is being closed: the writer is let through, however far behind the folder is.
+    pub(super) fn leave(&self) {
+        self.lock().is_leaving = true;
+        self.shared.done.notify_all();
+    }
+
     /// Fold once more, then end.
     pub(super) fn close(&self) {
         self.lock().is_closing = true;
         self.shared.wake.notify_one();
     }
 
-    /// Takes what waits, once that is worth it, somebody asks, or `until` has come.
-    fn take(&self, clock: Clock, until: Instant) -> Taken {
+    /// Takes what waits, once that is worth it, somebody asks, or `until` has come. While the folder `is_stuck` with
+    /// what it has, nothing is taken but at the end, when no more comes.
+    fn take(&self, clock: Clock, until: Instant, is_stuck: bool) -> Taken {
         let within = until.saturating_duration_since(clock.now());
         let (mut waiting, _) = self
             .shared
             .wake
             .wait_timeout_while(self.lock(), within, |waiting| {
-                waiting.bytes < SUM_EVERY_BYTES && !waiting.is_wanted && !waiting.is_closing
+                let is_worth_it = waiting.bytes >= SUM_EVERY_BYTES && !is_stuck;
+                !is_worth_it && !waiting.is_wanted && !waiting.is_closing
             })
             .unwrap_or_else(PoisonError::into_inner);
-        let taken = Taken {
-            batches: std::mem::take(&mut waiting.batches),
+        let mut taken = Taken {
+            batches: VecDeque::new(),
             is_wanted: std::mem::take(&mut waiting.is_wanted),
             is_closing: waiting.is_closing,
         };
-        waiting.bytes = 0;
+        if !is_stuck || taken.is_closing {
+            taken.batches = std::mem::take(&mut waiting.batches);
+            waiting.bytes = 0;
+        }
         drop(waiting);
         self.shared.done.notify_all();
         taken
@@ -225,38 +239,54 @@ struct Work {
 pub(super) struct Watch {
     pub(super) space: Space,
     pub(super) free_bytes: FreeBytes,
+    /// Called when the folder ends before its time.
+    pub(super) on_failure: Arc<dyn Fn(&Error) + Send + Sync>,
 }
 
 impl Work {
     fn run(mut self) {
-        self.go_on();
-        self.handle.end();
+        let (handle, on_failure) = (self.handle.clone(), Arc::clone(&self.watch.on_failure));
+        let ended = catch_unwind(AssertUnwindSafe(|| self.go_on()));
+        handle.end();
+        // Without a folder the journal, and what is kept in memory until it is folded, would grow without bound.
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => on_failure(&error),
+            Err(_) => on_failure(&Error::Damaged("the folder panicked".to_owned())),
+        }
     }
 
-    fn go_on(&mut self) {
+    /// Until the store is closed.
+    fn go_on(&mut self) -> Result<(), Error> {
         let mut folds_at = self.clock.now() + FOLD_EVERY;
+        let mut is_failing = false;
         loop {
             self.watch.space.look(&self.folder, &self.watch.free_bytes);
             let until = folds_at.min(self.clock.now() + SPACE_LOOK_EVERY);
-            let taken = self.handle.take(self.clock, until);
+            // What can't be folded must not pile up here: with the rest the writer waits too.
+            let is_stuck = is_failing && self.bytes >= FOLD_BYTES;
+            let taken = self.handle.take(self.clock, until, is_stuck);
             for written in taken.batches {
-                if let Err(error) = self.add(&written) {
-                    // The journal has it; without this batch no later one may be folded.
-                    tracing::error!(%error, "the journal can't be summed up; it is read again at the next start");
-                    return;
-                }
+                // The journal has it; without this batch no later one may be folded.
+                self.add(&written)?;
             }
-            let is_due = self.clock.now() >= folds_at || self.bytes >= FOLD_BYTES;
+            let is_due = self.clock.now() >= folds_at || (self.bytes >= FOLD_BYTES && !is_failing);
             if is_due || taken.is_wanted || taken.is_closing {
                 folds_at = self.clock.now() + FOLD_EVERY;
                 // A fold that fails loses nothing: the journal keeps its files until one succeeds.
-                if let Err(error) = self.fold() {
-                    tracing::error!(%error, "the journal can't be folded, and grows until it can");
+                let folded = self.fold();
+                is_failing = folded.is_err();
+                if is_stuck && !is_failing {
+                    // What waited meanwhile is next.
+                    folds_at = self.clock.now();
+                }
+                if let Err(error) = folded {
+                    tracing::error!(%error, "the journal can't be folded, and grows until it can; once too much waits, nothing more is admitted");
                     folds_at = self.clock.now() + SPACE_LOOK_EVERY;
                 }
             }
             if taken.is_closing {
-                return;
+                return Ok(());
             }
         }
     }
@@ -290,3 +320,6 @@ impl Work {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
