@@ -5,7 +5,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `lock` | locked by the process that has the store open |
-//! | `journal-<first seq>.db` | what happened, in order: a row of `batch` for each transaction of the writer, with its entries as a JSON list and its deduplication marks. The view `entry` shows them line by line. Removed whole once folded |
+//! | `journal-<first seq>.db` | what happened, in order: a row of `batch` (several, where it is long) for each transaction of the writer, with its entries as a JSON list and its deduplication marks. The view `entry` shows them line by line. Removed whole once folded |
 //! | `state.db` | what follows from it: `state` (one row per key), `inbox` (unfinished deliveries), `outbox` (effects not yet done), `posted` (which message an effect became), `mark`, `dead`, `meta`. Written by the folder only |
 //!
 //! One SQLite file has one write lock, so the journal and the state don't share one.

@@ -32,6 +32,10 @@ pub const NETWORK_WITHIN_MOST: Duration = Duration::from_mins(10);
 /// Bytes of a journal file, about, at which a new one is begun. Larger: fewer files, slower first fold.
 pub const JOURNAL_FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Bytes of one row of the journal, beyond which the rest of its batch begins another. SQLite takes no text of a
+/// gigabyte, and a slow disk lets batches grow.
+pub const JOURNAL_ROW_BYTES: usize = 16 * 1024 * 1024;
+
 /// Bytes of the journal that one fold stands for. Bounds its memory, and that of what is not folded yet.
 pub const FOLD_BYTES: usize = 16 * 1024 * 1024;
 

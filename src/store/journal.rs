@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, Transaction, params};
 
 use super::line::Line;
+use super::record::Submission;
 use super::writer::Batch;
 use super::{Error, doing, format_one};
-use crate::base::limits::JOURNAL_FILE_BYTES_MAX;
+use crate::base::limits::{JOURNAL_FILE_BYTES_MAX, JOURNAL_ROW_BYTES};
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS batch(
@@ -85,7 +86,6 @@ impl Journal {
 
     /// Writes a batch in one transaction; when this returns, it is on disk. Gives its size in bytes.
     pub(super) fn append(&mut self, batch: &Batch, at_ms: u64) -> Result<usize, Error> {
-        self.render(batch)?;
         let mut file = match self.file.take() {
             Some(file) if self.bytes < JOURNAL_FILE_BYTES_MAX => file,
             _ => {
@@ -97,41 +97,57 @@ impl Journal {
         let fail = doing("writing the journal");
         let transaction = file.transaction().map_err(&fail)?;
         self.at(Step::Insert)?;
-        let entries = std::str::from_utf8(&self.entries)
-            .map_err(|error| Error::Damaged(error.to_string()))?;
-        transaction
-            .prepare_cached(INSERT)
-            .and_then(|mut insert| {
-                insert.execute(params![
-                    to_sql(batch.first),
-                    to_sql(batch.upto()),
-                    to_sql(at_ms),
-                    entries,
-                    self.marks
-                ])
-            })
-            .map_err(&fail)?;
+        let bytes = self.insert(&transaction, batch, at_ms)?;
         self.at(Step::Commit)?;
         transaction.commit().map_err(&fail)?;
         self.file = Some(file);
-        let bytes = self.entries.len() + self.marks.len();
         self.bytes += bytes + BATCH_PAGES_BYTES;
         Ok(bytes)
     }
 
-    /// The batch as a JSON list, and its marks.
-    fn render(&mut self, batch: &Batch) -> Result<(), Error> {
+    /// The batch in one row, or a few where it is long.
+    fn insert(&mut self, db: &Transaction<'_>, batch: &Batch, at_ms: u64) -> Result<usize, Error> {
+        let (mut first, mut bytes) = (batch.first, 0);
         self.entries.clear();
         self.marks.clear();
-        for submission in batch.submissions() {
-            let before = if self.entries.is_empty() { b'[' } else { b',' };
-            self.entries.push(before);
-            serde_json::to_writer(&mut self.entries, &Line::of(&submission.record))
-                .map_err(|error| Error::Damaged(error.to_string()))?;
-            let mark = submission.mark.map(|mark| mark.0.to_be_bytes());
-            self.marks.extend(mark.into_iter().flatten());
+        for (seq, submission) in (batch.first..).zip(batch.submissions()) {
+            self.render(submission)?;
+            if self.entries.len() < JOURNAL_ROW_BYTES && seq < batch.upto() {
+                continue;
+            }
+            self.entries.push(b']');
+            bytes += self.entries.len() + self.marks.len();
+            self.insert_row(db, (first, seq), at_ms)?;
+            self.entries.clear();
+            self.marks.clear();
+            first = seq + 1;
         }
-        self.entries.push(b']');
+        Ok(bytes)
+    }
+
+    fn insert_row(
+        &self,
+        db: &Transaction<'_>,
+        (first, last): (u64, u64),
+        at_ms: u64,
+    ) -> Result<(), Error> {
+        let entries = std::str::from_utf8(&self.entries)
+            .map_err(|error| Error::Damaged(error.to_string()))?;
+        let (first, last, at_ms) = (to_sql(first), to_sql(last), to_sql(at_ms));
+        db.prepare_cached(INSERT)
+            .and_then(|mut insert| insert.execute(params![first, last, at_ms, entries, self.marks]))
+            .map(drop)
+            .map_err(doing("writing the journal"))
+    }
+
+    /// One more of a JSON list, and its mark.
+    fn render(&mut self, submission: &Submission) -> Result<(), Error> {
+        let before = if self.entries.is_empty() { b'[' } else { b',' };
+        self.entries.push(before);
+        serde_json::to_writer(&mut self.entries, &Line::of(&submission.record))
+            .map_err(|error| Error::Damaged(error.to_string()))?;
+        let mark = submission.mark.map(|mark| mark.0.to_be_bytes());
+        self.marks.extend(mark.into_iter().flatten());
         Ok(())
     }
 }
@@ -274,5 +290,54 @@ pub(super) fn bytes(value: ValueRef<'_>) -> Option<Bytes> {
     match value {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Some(Bytes::copy_from_slice(bytes)),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::key::{AppName, Key};
+    use crate::slack::id::TeamId;
+    use crate::store::tests::Folder;
+    use crate::store::{Queue, Record};
+
+    #[test]
+    fn a_batch_of_any_size_is_written_in_rows_that_sqlite_takes() {
+        let folder = Folder::new();
+        std::fs::create_dir_all(folder.path()).unwrap();
+        let queue = Queue::new(1, Arc::default());
+        let from = queue.register(|_| {});
+        let state = Bytes::from(format!("\"{}\"", "x".repeat(1024 * 1024)));
+        let turn = |n: usize| Submission {
+            record: Record::Turn {
+                event: "acme/Ev1".into(),
+                app: AppName::new("acme"),
+                team: TeamId::new("T1"),
+                row: None,
+                key: Key::from_stored(&format!("h/acme/T1/user/U{n}")),
+                version: 1,
+                state: Some(state.clone()),
+                effects: Vec::new(),
+            },
+            mark: Some(crate::flow::envelope::Mark(n as u128)),
+            from,
+        };
+        queue.submit((0..40).map(turn).collect());
+        let batch = queue.try_take().unwrap();
+        let written = Journal::new(folder.path(), None).append(&batch, 7).unwrap();
+        let (_, path) = files(folder.path()).unwrap().remove(0);
+        let (mut seqs, mut marks, mut bytes, mut longest) = (Vec::new(), 0, 0, 0);
+        read(&path, 0, |read| {
+            seqs.extend(read.lines.iter().map(|(seq, _)| *seq));
+            assert_eq!(seqs.last(), Some(&read.marks.seq));
+            marks += read.marks.hashes.len() / 16;
+            bytes += read.bytes + read.marks.hashes.len();
+            longest = longest.max(read.bytes);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seqs, (1..=40).collect::<Vec<u64>>());
+        assert_eq!((marks, bytes), (40, written));
+        assert!(longest < JOURNAL_ROW_BYTES + 2 * 1024 * 1024, "{longest}");
     }
 }
