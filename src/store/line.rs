@@ -82,7 +82,12 @@ pub(super) enum Line<'a> {
         row: Option<u64>,
         version: u32,
         /// Nothing when it is unchanged.
-        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        #[serde(
+            borrow,
+            default,
+            deserialize_with = "whatever_it_is",
+            skip_serializing_if = "Option::is_none"
+        )]
         state: Option<Json<'a>>,
         #[serde(default, skip_serializing_if = "is_empty")]
         effects: Cow<'a, [Effect]>,
@@ -142,6 +147,13 @@ fn is_false(flag: &bool) -> bool {
 
 fn is_empty(effects: &[Effect]) -> bool {
     effects.is_empty()
+}
+
+/// A value that is there, `null` too: a state may be just that.
+fn whatever_it_is<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Json<'a>>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 /// What is not text would be no JSON either, and is refused where it is written.
@@ -260,6 +272,34 @@ impl<'a> Line<'a> {
                 error: Cow::Borrowed(error),
                 effect: Cow::Borrowed(effect),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::key::{AppName, Key};
+
+    #[test]
+    fn a_state_that_is_null_is_told_apart_from_one_that_is_unchanged() {
+        for state in [None, Some("null"), Some("{\"n\": 1}")] {
+            let record = Record::Turn {
+                event: "acme/Ev1".into(),
+                app: AppName::new("acme"),
+                team: TeamId::new("T1"),
+                row: None,
+                key: Key::from_stored("h/acme/T1/user/U1"),
+                version: 1,
+                state: state.map(Into::into),
+                effects: Vec::new(),
+            };
+            let text = serde_json::to_string(&Line::of(&record)).unwrap();
+            let read: Line<'_> = serde_json::from_str(&text).unwrap();
+            let Line::Turn { state: read, .. } = read else {
+                panic!("{text}");
+            };
+            assert_eq!(read.map(|json| json.0), state, "{text}");
         }
     }
 }
