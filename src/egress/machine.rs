@@ -164,8 +164,9 @@ impl Machine {
         );
         if let Some(lane) = self.lanes.get_mut(&id) {
             // A lane is in order, and goes on only when its last note is durable: before a crash nothing behind its
-            // first call was made, so nobody needs to look for it.
-            call.committed.is_recovered = false;
+            // first call was made, so nobody needs to look for it. What an operator retries may have been made by its
+            // last try, though, wherever it stands now; it is what has no time.
+            call.committed.is_recovered &= call.committed.at_ms == 0;
             lane.queue.push_back(call);
             return;
         }
@@ -355,9 +356,13 @@ mod tests {
         let recovered = |n, channel| {
             let mut call = call(n, channel);
             call.committed.is_recovered = true;
+            call.committed.at_ms = 1000;
             call
         };
-        let calls = vec![recovered(1, "C1"), recovered(2, "C1"), recovered(3, "C2")];
+        let mut retried = recovered(4, "C1");
+        retried.committed.at_ms = 0;
+        let mut calls = vec![recovered(1, "C1"), recovered(2, "C1"), recovered(3, "C2")];
+        calls.push(retried);
         machine.step(Clock::system().now(), Input::Queued(calls), &mut Vec::new());
         let lanes = machine.lanes.values().flat_map(|lane| &lane.queue);
         let mut looked_for: Vec<&str> = lanes
@@ -365,7 +370,11 @@ mod tests {
             .map(|call| call.committed.name.0.as_str())
             .collect();
         looked_for.sort_unstable();
-        assert_eq!(looked_for, ["1", "3"]);
+        assert_eq!(
+            looked_for,
+            ["1", "3", "4"],
+            "what an operator retries may have been made too"
+        );
     }
 
     #[test]
