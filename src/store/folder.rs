@@ -41,12 +41,22 @@ struct Waiting {
     /// The last entry that is durable, and the last that is folded.
     durable: u64,
     folded: u64,
-    /// The writer writes its last, and waits for nobody.
-    is_leaving: bool,
-    is_closing: bool,
-    is_over: bool,
+    stage: Stage,
     /// Somebody waits for a fold.
     is_wanted: bool,
+}
+
+/// How far the folder's end has come; never back.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    #[default]
+    Open,
+    /// The writer writes its last, and waits for nobody.
+    Leaving,
+    /// Nothing more comes.
+    Closing,
+    /// The folder has ended.
+    Over,
 }
 
 /// A batch that is durable.
@@ -69,14 +79,14 @@ impl Handle {
     /// everything that waits to be acked.
     pub(super) fn put(&self, batch: Batch, at_ms: u64, bytes: usize) {
         let mut waiting = self.lock();
-        while waiting.bytes >= FOLD_WAITING_BYTES_MAX && !waiting.is_over && !waiting.is_leaving {
+        while waiting.bytes >= FOLD_WAITING_BYTES_MAX && waiting.stage == Stage::Open {
             waiting = self
                 .shared
                 .done
                 .wait(waiting)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        if waiting.is_over {
+        if waiting.stage == Stage::Over {
             // It is in the journal, for the next start.
             return;
         }
@@ -107,7 +117,7 @@ impl Handle {
             .shared
             .done
             .wait_timeout_while(waiting, within, |waiting| {
-                waiting.folded < wanted && !waiting.is_over
+                waiting.folded < wanted && waiting.stage < Stage::Over
             })
             .unwrap_or_else(PoisonError::into_inner);
         wanted.saturating_sub(waiting.folded)
@@ -121,13 +131,13 @@ impl Handle {
 
     /// The store is being closed: the writer is let through, however far behind the folder is.
     pub(super) fn leave(&self) {
-        self.lock().is_leaving = true;
+        self.reach(Stage::Leaving);
         self.shared.done.notify_all();
     }
 
     /// Fold once more, then end.
     pub(super) fn close(&self) {
-        self.lock().is_closing = true;
+        self.reach(Stage::Closing);
         self.shared.wake.notify_one();
     }
 
@@ -140,13 +150,13 @@ impl Handle {
             .wake
             .wait_timeout_while(self.lock(), within, |waiting| {
                 let is_worth_it = waiting.bytes >= SUM_EVERY_BYTES && !is_stuck;
-                !is_worth_it && !waiting.is_wanted && !waiting.is_closing
+                !is_worth_it && !waiting.is_wanted && waiting.stage < Stage::Closing
             })
             .unwrap_or_else(PoisonError::into_inner);
         let mut taken = Taken {
             batches: VecDeque::new(),
             is_wanted: std::mem::take(&mut waiting.is_wanted),
-            is_closing: waiting.is_closing,
+            is_closing: waiting.stage >= Stage::Closing,
         };
         if !is_stuck || taken.is_closing {
             taken.batches = std::mem::take(&mut waiting.batches);
@@ -157,8 +167,13 @@ impl Handle {
         taken
     }
 
+    fn reach(&self, stage: Stage) {
+        let mut waiting = self.lock();
+        waiting.stage = waiting.stage.max(stage);
+    }
+
     fn end(&self) {
-        self.lock().is_over = true;
+        self.reach(Stage::Over);
         self.shared.done.notify_all();
     }
 }

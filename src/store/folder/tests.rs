@@ -87,7 +87,7 @@ fn writing() -> (Arc<Queue>, Submitter) {
 
 fn until(what: &str, is_so: impl Fn() -> bool) {
     let clock = Clock::system();
-    let deadline = clock.now() + Duration::from_secs(60);
+    let deadline = clock.now() + Duration::from_mins(1);
     while !is_so() {
         assert!(clock.now() < deadline, "not in time: {what}");
         std::thread::yield_now();
@@ -108,7 +108,7 @@ fn what_can_t_be_folded_stops_the_writer_until_it_can() {
     assert!(stand.put() < BATCHES, "nothing holds the writer up");
     stand.rename("away", "inbox");
     writer.join().unwrap();
-    assert_eq!(stand.handle.catch_up(Duration::from_secs(60)), 0);
+    assert_eq!(stand.handle.catch_up(Duration::from_mins(1)), 0);
     stand.handle.close();
     stand.thread.join().unwrap();
     let state = State::open(stand.folder.path()).unwrap();
