@@ -4,7 +4,8 @@
 //! that name the file, the line, the key and what was expected. No setting is read anywhere else, no other
 //! module reads environment variables, and only `app` and `cli` know this module; the others are handed values.
 //!
-//! Layers, the later wins: built-in defaults, the file, the environment (`SLACK_BASE_URL`, `CALLBOARD_STORE`).
+//! Layers, the later wins: built-in defaults, the file, the environment (`SLACK_BASE_URL`, `CALLBOARD_STORE`). The
+//! variables of every program (`HTTPS_PROXY`, `NO_PROXY`) count only where the file says nothing.
 mod environment;
 mod fault;
 mod nearest;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::Document;
 
 use crate::base::limits::{CONFIG_FILE_BYTES_MAX, SLOTS_DEFAULT, SocketTimes};
+use crate::base::network::Network;
 use crate::base::secret::Secret;
 use fault::Place;
 use read::Reader;
@@ -44,6 +46,8 @@ pub const APP_NAME_DEFAULT: &str = "default";
 pub struct Config {
     /// Where Slack is.
     pub slack: Slack,
+    /// How Slack is reached.
+    pub network: Network,
     /// Where the durable memory is.
     pub store: Store,
     /// How much of the machine is used.
@@ -62,7 +66,8 @@ pub struct Slack {
 /// Where the durable memory is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
-    /// A directory, relative to the working directory unless absolute. It need not exist yet.
+    /// A directory, relative to the working directory unless absolute. It need not exist yet. `:memory:` is none: see
+    /// [`IN_MEMORY`](crate::store::IN_MEMORY).
     pub path: PathBuf,
 }
 

@@ -5,27 +5,32 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `lock` | locked by the process that has the store open |
-//! | `journal-<first seq>.db` | what happened, in order: one row of `entry` each, and the deduplication marks of each batch in `mark`. Written by the writer, removed whole once folded |
+//! | `journal-<first seq>.db` | what happened, in order: a row of `batch` for each transaction of the writer, with its entries as a JSON list and its deduplication marks. The view `entry` shows them line by line. Removed whole once folded |
 //! | `state.db` | what follows from it: `state` (one row per key), `inbox` (unfinished deliveries), `outbox` (effects not yet done), `posted` (which message an effect became), `mark`, `dead`, `meta`. Written by the folder only |
 //!
 //! One SQLite file has one write lock, so the journal and the state don't share one.
 //! (`control.sock` beside them is no file of the store: through it a running process answers operators.)
 //!
-//! An entry's `seq` is given out when it is submitted and is its place in the order of everything; `entry.kind`
-//! is one of:
+//! An entry's `seq` is given out when it is submitted and is its place in the order of everything. It is a JSON object
+//! whose only field is named by its kind:
 //!
-//! | kind | meaning | `name` | `key` | `refers` / `n` | `body` | `extra` |
-//! |---|---|---|---|---|---|---|
-//! | `row` | an unfinished delivery is ours | envelope id | its key | | Slack's JSON | app, team, kind, times, held |
-//! | `release` | a held answer's ack was let go | | | its row | | |
-//! | `turn` | a turn's commit | delivery id | its key | its row, if any / state version | new state; null if unchanged | app, team, effects |
-//! | `drop` | a delivery was given up without trace | | | its row | | |
-//! | `sent` | an effect is done | effect name | | its turn / its number | | channel and ts of what it posted |
-//! | `dead` | a delivery or effect was given up and kept | its name | key or lane | its row, or its turn / number | its JSON | error, what it was |
-//! | `attempt` | a delivery of an earlier run is about to run again | | | its row | | |
-//! | `survived` | that attempt failed, and the process lived on | | | its row | | |
-//! | `exhume` | a dead letter leaves | | | the entry that buried it | | |
-//! | `requeue` | an effect that was given up is to be done after all | effect name | | the entry that buried it | | app, team, effect |
+//! | kind | meaning | what is in it |
+//! |---|---|---|
+//! | `row` | an unfinished delivery is ours | its `key`, what `came` (envelope, app, team, payload), whether its ack is `held` |
+//! | `release` | a held answer's ack was let go | its `row` |
+//! | `turn` | a turn's commit | `key`, `event`, app, team, its `row` if it had one, the new `state` and its `version`, `effects` |
+//! | `drop` | a delivery was given up without trace | its `row` |
+//! | `sent` | an effect is done | its `turn` and number `n`, its `name`, the channel and ts of what it `posted` |
+//! | `dead` | a delivery was given up and kept | `key`, its `row`, the `error`, what `came` |
+//! | `dead_effect` | an effect was given up and kept | its `turn`, `n`, `name`, `lane`, the `error`, the `effect` |
+//! | `attempt` | a delivery of an earlier run is about to run again | its `row` |
+//! | `survived` | that attempt failed, and the process lived on | its `row` |
+//! | `exhume` | a dead letter leaves | the entry that buried it: `dead` |
+//! | `requeue` | an effect that was given up is to be done after all | `dead`, `name`, app, team, the `effect` |
+//!
+//! What is durable is summed up in memory and folded into `state.db` by size and time; a process reads its journal only
+//! when it starts. `PRAGMA user_version` of `state.db` is the format, 2 today. A newer one is refused; one of format 1,
+//! whose journal had a row for each entry, is brought up at its first start.
 //!
 //! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
 //! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
@@ -145,6 +150,10 @@ pub struct Recovered {
     pub marks: Vec<Mark>,
 }
 
+/// The path of a store without files: its states and backlog are gone with the process, its acks promise nothing, and
+/// dead letters are only logged. For tests, trials, and bots whose events may be lost.
+pub const IN_MEMORY: &str = ":memory:";
+
 /// The parts of an open store.
 #[derive(Debug)]
 pub struct Store {
@@ -156,6 +165,12 @@ pub struct Store {
     pub space: Space,
     path: PathBuf,
     threads: Vec<std::thread::JoinHandle<()>>,
+    /// What a store in memory does not have.
+    disk: Option<Disk>,
+}
+
+#[derive(Debug)]
+struct Disk {
     folding: folder::Handle,
     _lock: File,
 }
@@ -189,6 +204,9 @@ impl Store {
     /// # Errors
     /// When the folder can't be used, another process has it, or a file can't be read.
     pub fn open(config: &Config, clock: Clock) -> Result<(Self, Recovered), Error> {
+        if config.path == Path::new(IN_MEMORY) {
+            return Ok((Self::in_memory()?, Recovered::default()));
+        }
         let lock = take_lock(&config.path)?;
         let mut state = state::State::open(&config.path)?;
         folder::fold_all(&config.path, &mut state, clock.unix_ms())?;
@@ -217,17 +235,32 @@ impl Store {
                 on_failure: Arc::clone(&config.on_failure),
             },
         )?;
-        let (reader, read_thread) = reader::start(&config.path, Arc::clone(&unfolded))?;
+        let (reader, read_thread) = reader::start(Some(&config.path), unfolded)?;
         let store = Self {
             queue,
             reader,
             space,
             path: config.path.clone(),
             threads: vec![write_thread, fold_thread, read_thread],
-            folding,
-            _lock: lock,
+            disk: Some(Disk {
+                folding,
+                _lock: lock,
+            }),
         };
         Ok((store, recovered))
+    }
+
+    fn in_memory() -> Result<Self, Error> {
+        let unfolded = Arc::new(Unfolded::default());
+        let (reader, thread) = reader::start(None, Arc::clone(&unfolded))?;
+        Ok(Self {
+            queue: Arc::new(Queue::in_memory(unfolded)),
+            reader,
+            space: Space::default(),
+            path: PathBuf::from(IN_MEMORY),
+            threads: vec![thread],
+            disk: None,
+        })
     }
 
     /// The store's folder.
@@ -235,9 +268,10 @@ impl Store {
         &self.path
     }
 
-    /// Looks into it.
-    pub fn inspector(&self) -> Inspector {
-        Inspector::new(&self.path, self.folding.clone())
+    /// Looks into it, where there are files to look into.
+    pub fn inspector(&self) -> Option<Inspector> {
+        let disk = self.disk.as_ref()?;
+        Some(Inspector::new(&self.path, disk.folding.clone()))
     }
 
     /// Whether there is a store in the folder at all.
@@ -250,7 +284,7 @@ impl Store {
         let Self {
             queue,
             reader,
-            folding,
+            disk,
             threads,
             ..
         } = self;
@@ -258,8 +292,8 @@ impl Store {
         reader.close();
         for (n, thread) in threads.into_iter().enumerate() {
             // The writer is first: only when it is done is there nothing more to fold.
-            if n == 1 {
-                folding.close();
+            if let (1, Some(disk)) = (n, &disk) {
+                disk.folding.close();
             }
             if thread.join().is_err() {
                 tracing::error!("a thread of the store panicked");

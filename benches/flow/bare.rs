@@ -3,7 +3,10 @@
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
-use callboard::web::dial::{self, Frame, Message};
+use callboard::base::limits::SOCKET_MODE_SENT_BYTES_MAX;
+use callboard::base::network::Network;
+use callboard::web::dial::{Frame, Message};
+use callboard::web::{Api, Client};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -30,8 +33,9 @@ pub(crate) fn start(url: String) -> Result<JoinHandle<Result<usize>>> {
 }
 
 async fn acking(url: &str) -> Result<usize> {
-    let client = dial::client();
-    let mut socket = dial::open(&client, url).await.map_err(|why| anyhow!(why))?;
+    let client = Client::new(&Api::url("", Network::default()));
+    let opened = client.open(url, SOCKET_MODE_SENT_BYTES_MAX).await;
+    let mut socket = opened.map_err(|why| anyhow!(why))?;
     let mut seen = 0;
     while let Some(frame) = socket.next().await {
         let mut next = Some(frame);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result};
 use callboard::app::{Ended, Running};
 use callboard::base::clock::Clock;
+use callboard::base::network::Network;
 use callboard::base::secret::Secret;
 use callboard::config::{App, Config, Connection, Runtime, Slack, Store as StoreConfig, Transport};
 use callboard::flow::key::{AppName, Key, Scope};
@@ -61,6 +62,7 @@ pub(crate) fn start(generator: &Generator, path: &Path, shards: NonZeroUsize) ->
         slack: Slack {
             base_url: generator.base_url(),
         },
+        network: Network::default(),
         store: StoreConfig {
             path: path.to_owned(),
         },

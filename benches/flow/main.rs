@@ -14,6 +14,7 @@
 //! - *bare awc loop*: reads frames, finds the id, leaves the payload raw, acks. Nothing durable, nothing handled.
 //! - *callboard*: a counter per person, on the SQLite store in `target/`: every ack means handled and synced to
 //!   disk. All keys are resident before the clock starts.
+//! - *callboard, in memory*: the same on a store without files: what durability costs is the difference.
 //! - *callboard, cold* (`--cold`): as above among a million stored keys, of which nearly every event wakes another.
 //!
 //! *events/s* is the count by the time from the first frame to the end of Callboard's stop, so that draining, the
@@ -44,6 +45,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use callboard::base::clock::Clock;
+use callboard::store::IN_MEMORY;
 use clap::Parser;
 
 use generator::Generator;
@@ -95,8 +97,9 @@ struct Options {
     generate: bool,
 }
 
+/// As in the program.
 #[global_allocator]
-static GLOBAL: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
     let options = Options::parse();
@@ -155,6 +158,7 @@ impl Bench {
         let (events, people) = (self.options.events, self.options.people);
         report::begin(&self.options, self.shards);
         let (mut bare, mut warm, mut cold) = (Vec::new(), Vec::new(), Vec::new());
+        let mut volatile = Vec::new();
         if self.options.cold {
             board::fill(&self.folder.join("filled"), COLD_PEOPLE)?;
         }
@@ -165,6 +169,7 @@ impl Bench {
             let path = self.folder.join(format!("warm-{n}"));
             warm.push(self.board(&path, events, people, people)?);
             std::fs::remove_dir_all(&path)?;
+            volatile.push(self.board(Path::new(IN_MEMORY), events, people, people)?);
             if self.options.cold {
                 let path = self.folder.join(format!("cold-{n}"));
                 copy(&self.folder.join("filled"), &path)?;
@@ -180,6 +185,7 @@ impl Bench {
             &[
                 ("bare awc loop".to_owned(), bare),
                 (format!("callboard, {people} keys"), warm),
+                ("callboard, in memory".to_owned(), volatile),
                 (format!("callboard, cold, {COLD_PEOPLE} keys"), cold),
             ],
             latency,

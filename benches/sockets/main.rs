@@ -157,6 +157,7 @@ fn main() {
         slack: Slack {
             base_url: described["api_url"].as_str().unwrap_or_default().to_owned(),
         },
+        network: callboard::base::network::Network::default(),
         store: Store {
             path: folder.clone(),
         },

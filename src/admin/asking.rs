@@ -168,7 +168,10 @@ fn ask_stopped(folder: &Path, request: &Request, clock: Clock) -> Result<Vec<Str
         // Each edit waits for its end, so there is room.
         tell.try_send(Ok(durable)).ok();
     });
-    let inspector = store.inspector();
+    let Some(inspector) = store.inspector() else {
+        let path = folder.display().to_string();
+        return Err(Error::NoStore { path });
+    };
     let (verb, which) = match request {
         Request::Inspect(query) => {
             let lines = look(&inspector, query);

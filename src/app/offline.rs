@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::StartError;
+use crate::base::network::Network;
 use crate::base::secret::Secret;
 use crate::config::{App, Config, Connection, Environment, Runtime, Slack, Store, Transport};
 use crate::dispatch::router::Router;
@@ -37,6 +38,7 @@ pub(super) fn config(
         slack: Slack {
             base_url: simulator.api_url(),
         },
+        network: Network::default(),
         store: Store::from_environment(environment).map_err(StartError::Config)?,
         runtime: Runtime {
             shards: std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN),

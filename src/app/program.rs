@@ -1,6 +1,7 @@
 //! The program around a set of handlers: says what runs where, waits for a signal, and ends with a code that
 //! says how.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::running::{Ended, Running, StartError};
 use crate::base::limits::{ANSWER_WITHIN, CLOSE_WITHIN, DRAIN_WITHIN};
 use crate::bot::route::Matcher;
 use crate::ingress::{Standing, Transport};
+use crate::store::IN_MEMORY;
 
 /// The exit code of a process that left work in the store.
 const LEFT: u8 = 3;
@@ -111,8 +113,13 @@ fn announce(running: &Running) {
         )),
         None => say("  Slack      as configured"),
     }
-    let store = std::path::absolute(running.store()).unwrap_or_else(|_| running.store().to_owned());
-    say(&format!("  store      {}", store.display()));
+    let store = running.store();
+    if store == Path::new(IN_MEMORY) {
+        say("  store      in memory: what it holds is gone with the process");
+    } else {
+        let store = std::path::absolute(store).unwrap_or_else(|_| store.to_owned());
+        say(&format!("  store      {}", store.display()));
+    }
     for handler in running.router().handlers() {
         let routes: Vec<&str> = handler.matchers.iter().map(Matcher::label).collect();
         say(&format!(

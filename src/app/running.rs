@@ -13,7 +13,8 @@ use crate::actor::arbiters::Arbiters;
 use crate::actor::port::WayBack;
 use crate::admin::Control;
 use crate::base::clock::Clock;
-use crate::base::limits::MARKS_IN_MEMORY;
+use crate::base::limits::{MARKS_IN_MEMORY, SocketTimes};
+use crate::base::network::Network;
 use crate::config::{App, Config, Faults, Transport};
 use crate::dispatch::directory::Directory;
 use crate::dispatch::inbox::{self, InboxShell};
@@ -80,6 +81,7 @@ pub struct Running {
     connections: Connections,
     router: Arc<Router>,
     simulator: Option<Simulator>,
+    network: Network,
 }
 
 impl std::fmt::Debug for Running {
@@ -123,7 +125,7 @@ impl Running {
     /// # Errors
     /// When it is there already, or the process is stopping.
     pub fn add(&self, app: &App) -> Result<Vec<String>, NotDone> {
-        self.connections.add(new_app(app))
+        self.connections.add(new_app(app, &self.network))
     }
 
     /// Closes the sockets of one connection, or of all of an app's, until it is revived. Blocks for a moment.
@@ -210,16 +212,24 @@ pub(super) fn start(
         on_failure: Arc::new(end_for_store),
     };
     let (store, recovered) = Store::open(&store_config, clock)?;
-    let control = Control::bind(&config.store.path)
-        .inspect_err(
-            |error| tracing::warn!(%error, "nobody can look into the store while it is in use"),
-        )
-        .ok();
-    let (standings, installs) = (Standings::default(), Installs::default());
+    let control = store.inspector().and_then(|_| {
+        let bound = Control::bind(&config.store.path);
+        bound
+            .inspect_err(
+                |error| tracing::warn!(%error, "nobody can look into the store while it is in use"),
+            )
+            .ok()
+    });
+    let standings = Standings::default();
+    let installs = Installs::default();
     let (stop, stopped) = oneshot::channel();
     let stage = Stage {
-        apps: config.apps.iter().map(new_app).collect(),
-        base_url: config.slack.base_url.clone(),
+        apps: config
+            .apps
+            .iter()
+            .map(|app| new_app(app, &config.network))
+            .collect(),
+        api: Api::url(&config.slack.base_url, config.network.clone()),
         shards: config.runtime.shards.get(),
         router: Arc::clone(&router),
         installs: installs.clone(),
@@ -243,10 +253,11 @@ pub(super) fn start(
         connections,
         router,
         simulator,
+        network: config.network,
     })
 }
 
-fn new_app(app: &App) -> NewApp {
+fn new_app(app: &App, network: &Network) -> NewApp {
     NewApp {
         name: app.name.clone(),
         app_token: match &app.transport {
@@ -256,14 +267,19 @@ fn new_app(app: &App) -> NewApp {
         bot_tokens: app.bot_tokens.clone(),
         slots: app.connection.slots,
         backfill: app.connection.backfill,
-        times: app.connection.times,
+        times: SocketTimes {
+            ping_every: network.ping_every,
+            silence_max: network.silence_max(),
+            close_within: network.within.close,
+            ..app.connection.times
+        },
     }
 }
 
 /// What the actors are made from.
 struct Stage {
     apps: Vec<NewApp>,
-    base_url: String,
+    api: Api,
     shards: usize,
     router: Arc<Router>,
     installs: Installs,
@@ -301,23 +317,19 @@ impl Stage {
 
     /// Answers operators, where there is a socket for them.
     async fn answer(&self, cast: &Cast, store: &Store) -> Infallible {
-        match &self.control {
-            Some(control) => {
+        match (&self.control, store.inspector()) {
+            (Some(control), Some(inspector)) => {
                 control
-                    .serve(
-                        store.inspector(),
-                        cast.shards.clone(),
-                        cast.connections.clone(),
-                    )
+                    .serve(inspector, cast.shards.clone(), cast.connections.clone())
                     .await
             }
-            None => std::future::pending().await,
+            (None, _) | (_, None) => std::future::pending().await,
         }
     }
 
     fn cast(&self, arbiters: &Arbiters, store: &Store, recovered: Recovered) -> Cast {
         let outbox_parts = egress::Parts {
-            api: Api::Url(self.base_url.clone()),
+            api: self.api.clone(),
             installs: self.installs.clone(),
             queue: Arc::clone(&store.queue),
             reader: store.reader.clone(),
@@ -337,7 +349,7 @@ impl Stage {
                     reader: store.reader.clone(),
                     space: store.space.clone(),
                     outbox: entrance.clone(),
-                    api: Api::Url(self.base_url.clone()),
+                    api: self.api.clone(),
                     clock: self.clock,
                 };
                 let inbox =
@@ -377,7 +389,7 @@ impl Stage {
             installs: self.installs.clone(),
             shards: shards.iter().cloned().map(inbox::Entrance::new).collect(),
             standings: self.standings.clone(),
-            api: Api::Url(self.base_url.clone()),
+            api: self.api.clone(),
             clock: self.clock,
         };
         WayBack::new(arbiters.on_io(move |_| SupervisorShell::new(common)))

@@ -9,6 +9,26 @@ pub const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// leaves through its `response_url` instead.
 pub const ACK_FRAME_BYTES_MAX: usize = 20_000;
 
+/// Bytes of one frame to Slack over Socket Mode: it closes the socket (1009) at 20,480. Beyond: refused before it is
+/// sent, as an error to whoever sends it.
+pub const SOCKET_MODE_SENT_BYTES_MAX: usize = 20_479;
+
+/// Bytes of one frame to Slack over RTM, which closes the socket beyond 16 KB. Beyond: refused before it is sent, as an
+/// error to whoever sends it.
+pub const RTM_SENT_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a traced frame that are logged. Beyond: cut, and it says so.
+pub const TRACED_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of a proxy's answer to `CONNECT`, up to its empty line. Beyond: the proxy is taken for something else.
+pub const PROXY_ANSWER_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a file of certificates or of a key. Beyond: it is not read; the operator is told at start-up.
+pub const PEM_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The longest time that may be configured for anything on the network. Beyond: refused at start-up.
+pub const NETWORK_WITHIN_MOST: Duration = Duration::from_mins(10);
+
 /// Bytes of a journal file, about, at which a new one is begun. Larger: fewer files, slower first fold.
 pub const JOURNAL_FILE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -41,6 +61,12 @@ pub const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How long a Web API call may take, connecting included. Beyond: its outcome is unknown.
 pub const CALL_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a TCP connection may take, finding the address and passing the proxy included.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a TLS handshake may take.
+pub const TLS_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a socket may take to open, up to its upgrade.
 pub const DIAL_WITHIN: Duration = Duration::from_secs(15);

@@ -1,6 +1,7 @@
 //! From TOML tables and variables to checked values; every fault on the way is kept, none stops the reading.
 
 mod app;
+mod network;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -17,12 +18,14 @@ use super::{
     Slack, Store, Transport, url,
 };
 use crate::base::limits::SHARDS_MAX;
+use crate::base::network::Network;
 use crate::base::secret::Secret;
 
 /// The keys of each table; the first row is the top of the file.
-pub(super) const KEYS: [(&str, &[&str]); 5] = [
-    ("", &["slack", "store", "runtime", "app"]),
+pub(super) const KEYS: [(&str, &[&str]); 6] = [
+    ("", &["slack", "network", "store", "runtime", "app"]),
     ("[slack]", &["base_url"]),
+    ("[network]", network::KEYS),
     ("[store]", &["path"]),
     ("[runtime]", &["shards"]),
     (
@@ -76,10 +79,13 @@ impl<'a> Reader<'a> {
         let top = Place::top(self.file);
         self.refuse_unknown_keys(root, &top, "");
         let base_url = self.section(root, "slack", Self::base_url);
+        let network = self.section(root, "network", |reader, table, at| {
+            Some(reader.network(table, at))
+        });
         let path = self.section(root, "store", Self::store_path);
         let shards = self.section(root, "runtime", Self::shards);
         let apps = self.apps(root, &top);
-        self.config(base_url, path, shards, apps)
+        self.config(base_url, network, path, shards, apps)
     }
 
     /// The configuration that variables alone make, if one of them asks for it; incomplete as above.
@@ -119,7 +125,7 @@ impl<'a> Reader<'a> {
             connection: Connection::default(),
         };
         let apps = transport.map(app).into_iter().collect();
-        Some(self.config(None, None, None, apps))
+        Some(self.config(None, None, None, None, apps))
     }
 
     /// The comma-separated parts of a variable, each with its place.
@@ -147,6 +153,7 @@ impl<'a> Reader<'a> {
     fn config(
         &mut self,
         base_url: Option<String>,
+        network: Option<Network>,
         path: Option<PathBuf>,
         shards: Option<NonZeroUsize>,
         apps: Vec<App>,
@@ -155,7 +162,13 @@ impl<'a> Reader<'a> {
             .and_then(|text| self.kept(&Place::variable("SLACK_BASE_URL"), url::checked(&text)));
         let base_url = base_url_variable.or(base_url);
         let path = self.store_path_variable().or(path);
+        let network = network.unwrap_or_else(|| {
+            let mut network = Network::default();
+            self.proxy_variables(&mut network, None);
+            network
+        });
         Config {
+            network,
             slack: Slack {
                 base_url: base_url.unwrap_or_else(|| BASE_URL_DEFAULT.to_owned()),
             },

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 
-use super::handler::HandlerShell;
-use crate::actor::port::Port;
+use super::handler::{HandlerShell, Routed};
+use crate::actor::port::{Port, Undelivered};
 use crate::flow::key::Key;
 
 /// Who is resident. Shared, so that any thread may look; each key is put and removed by its home shard only.
@@ -13,13 +14,24 @@ use crate::flow::key::Key;
 /// No guard ever leaves this file: a guard is a lock on a part of the map.
 #[derive(Debug, Clone, Default)]
 pub struct Directory {
-    residents: Arc<DashMap<Key, Port<HandlerShell>>>,
+    residents: Arc<DashMap<Key, Port<HandlerShell>, RandomState>>,
 }
 
 impl Directory {
     /// The actor of a key, where it is resident.
     pub fn get(&self, key: &Key) -> Option<Port<HandlerShell>> {
         self.residents.get(key).map(|found| found.value().clone())
+    }
+
+    /// Hands the delivery to its key's actor, where it is resident.
+    ///
+    /// # Errors
+    /// The delivery, and why it was not taken.
+    pub fn offer(&self, routed: Routed) -> Result<(), Undelivered<Routed>> {
+        match self.residents.get(&routed.delivery.key) {
+            Some(found) => found.offer(routed),
+            None => Err(Undelivered::Gone(routed)),
+        }
     }
 
     /// A key's actor came to life.

@@ -55,6 +55,10 @@ pub(super) enum Input {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one allocation per call would cost more than the room"
+)]
 pub(super) enum Output {
     /// Make this call.
     Send(LaneId, Committed),

@@ -3,15 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::web::dial::{CloseCode, CloseReason, Frame, Item, Message, ProtocolError};
-use bytes::{Bytes, BytesMut};
+use crate::web::dial::{CloseCode, CloseReason, Fault, Frame, Message};
+use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::base::clock::Clock;
-use crate::base::limits::{FRAME_BYTES_MAX, SOCKET_BATCH_MAX, SOCKET_KEPT_BYTES_MAX, SocketTimes};
+use crate::base::limits::{SOCKET_BATCH_MAX, SOCKET_KEPT_BYTES_MAX, SocketTimes};
+use crate::base::secret::redacted;
 use crate::flow::ack::Released;
 use crate::flow::gate::{Gate, Permit};
 use crate::ingress::liveness::{Liveness, Verdict};
@@ -55,8 +56,6 @@ struct End(String);
 /// Frames that were read and not handed over yet.
 #[derive(Default)]
 struct Kept {
-    /// Fragments of a frame that is not complete.
-    parts: BytesMut,
     frames: Vec<Bytes>,
     bytes: usize,
     shed: u64,
@@ -100,7 +99,7 @@ impl<T: Fn(News)> Pump<T> {
             let step = tokio::select! {
                 biased;
                 Some(released) = self.acks.recv() => self.ack(released).await,
-                _ = self.closing.recv() => return self.close("we closed it", kept).await,
+                _ = self.closing.recv() => return self.close(CloseCode::Normal, "we closed it", kept).await,
                 frame = self.socket.next() => {
                     let taken = self.take(frame, &mut liveness, kept).await;
                     match taken {
@@ -154,7 +153,7 @@ impl<T: Fn(News)> Pump<T> {
 
     async fn take(
         &mut self,
-        frame: Option<Result<Frame, ProtocolError>>,
+        frame: Option<Result<Frame, Fault>>,
         liveness: &mut Liveness,
         kept: &mut Kept,
     ) -> Result<(), End> {
@@ -163,7 +162,6 @@ impl<T: Fn(News)> Pump<T> {
         self.counters.heard(self.clock.unix_ms());
         match frame {
             Some(Ok(Frame::Text(text))) => kept.push(text),
-            Some(Ok(Frame::Continuation(item))) => return assemble(item, kept),
             Some(Ok(Frame::Ping(payload))) => return self.send(Message::Pong(payload)).await,
             Some(Ok(Frame::Pong(payload))) => {
                 if let Some(number) = ping_number(&payload) {
@@ -173,17 +171,15 @@ impl<T: Fn(News)> Pump<T> {
             // A sign of life; Slack sends none, and nothing is in it for us.
             Some(Ok(Frame::Binary(_))) => self.counters.odd(),
             Some(Ok(Frame::Close(reason))) => {
-                let why = reason
-                    .as_ref()
-                    .map_or("without a code".to_owned(), |reason| {
-                        format!("code {}", u16::from(reason.code))
-                    });
+                let why = told(reason.as_ref());
                 self.send(Message::Close(reason)).await.ok();
                 return Err(End(format!("Slack closed it, {why}")));
             }
-            Some(Err(error)) => {
-                self.close("a bad frame", kept).await;
-                return Err(End(format!("a bad frame: {error}")));
+            Some(Err(fault)) => {
+                if let Some(code) = fault.close_code() {
+                    self.close(code, "", kept).await;
+                }
+                return Err(End(fault.to_string()));
             }
             None => return Err(End("the connection was cut".to_owned())),
         }
@@ -231,17 +227,16 @@ impl<T: Fn(News)> Pump<T> {
 
     /// Says goodbye, and waits for the answer only so long: Slack leaves TCP open after it. What Slack sent before
     /// it heard is taken along.
-    async fn close(&mut self, why: &str, kept: &mut Kept) -> End {
+    async fn close(&mut self, code: CloseCode, why: &str, kept: &mut Kept) -> End {
         let within = self.times.close_within;
         let shake = async {
-            let reason = CloseReason::from(CloseCode::Normal);
+            let reason = CloseReason::from(code);
             self.send(Message::Close(Some(reason))).await.ok();
             while let Some(Ok(frame)) = self.socket.next().await {
                 match frame {
                     Frame::Close(_) => return,
                     Frame::Text(text) => kept.push(text),
-                    Frame::Binary(_) | Frame::Continuation(_) | Frame::Ping(_) | Frame::Pong(_) => {
-                    }
+                    Frame::Binary(_) | Frame::Ping(_) | Frame::Pong(_) => {}
                 }
             }
         };
@@ -265,35 +260,30 @@ fn ping_number(payload: &[u8]) -> Option<u64> {
 /// A peer that reads nothing must not hold the pump up for ever.
 async fn written(
     times: SocketTimes,
-    write: impl Future<Output = Result<(), ProtocolError>>,
+    write: impl Future<Output = Result<(), Fault>>,
 ) -> Result<(), End> {
     match tokio::time::timeout(times.silence_max, write).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(End(format!("it can't be written: {error}"))),
+        // The socket is as good as before, and Slack delivers again what was not acked.
+        Ok(Err(fault @ (Fault::SentTooLong { .. } | Fault::SentInPieces))) => {
+            tracing::error!(%fault, "a frame is left out");
+            Ok(())
+        }
+        Ok(Err(fault)) => Err(End(format!("it can't be written: {fault}"))),
         Err(_) => Err(End("it takes no more bytes".to_owned())),
     }
 }
 
-/// Puts fragments together, up to the bound of a whole frame.
-fn assemble(item: Item, kept: &mut Kept) -> Result<(), End> {
-    let (bytes, is_last) = match item {
-        Item::FirstText(bytes) => {
-            kept.parts.clear();
-            (bytes, false)
-        }
-        Item::Continue(bytes) => (bytes, false),
-        Item::Last(bytes) => (bytes, true),
-        Item::FirstBinary(_) => return Err(End("a binary frame in fragments".to_owned())),
+/// A close frame in words.
+fn told(reason: Option<&CloseReason>) -> String {
+    let Some(reason) = reason else {
+        return "without a code".to_owned();
     };
-    if kept.parts.len() + bytes.len() > FRAME_BYTES_MAX {
-        return Err(End(format!("a frame of more than {FRAME_BYTES_MAX} bytes")));
+    let code = u16::from(reason.code);
+    match &reason.description {
+        Some(description) => format!("code {code} ({:?})", redacted(description)),
+        None => format!("code {code}"),
     }
-    kept.parts.extend_from_slice(&bytes);
-    if is_last {
-        let frame = kept.parts.split().freeze();
-        kept.push(frame);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -302,7 +292,7 @@ mod tests {
     use std::rc::Rc;
 
     use actix_codec::Framed;
-    use actix_http::ws::Codec;
+    use actix_http::ws::{Codec, Frame};
     use tokio::io::DuplexStream;
 
     use super::*;
@@ -327,7 +317,7 @@ mod tests {
             move |news| told.borrow_mut().push(news)
         };
         let pump = Pump {
-            socket: Framed::new(Box::new(ours), Codec::new().client_mode()),
+            socket: Socket::over(Box::new(ours)),
             acks: released,
             closing,
             clock: Clock::system(),

@@ -12,6 +12,10 @@ use crate::slack::scan::{Fault, Scan};
 
 /// A frame, as far as the connection needs it.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, and nearly all are the largest"
+)]
 pub(super) enum Read<'a> {
     /// The socket is usable.
     Hello(Hello),

@@ -56,16 +56,12 @@ impl<'a> Scan<'a> {
             if self.peek() != Some(b'"') {
                 return Err(self.fault("no field name"));
             }
-            let (name, is_plain) = self.string()?;
+            let name = self.word()?;
             if self.peek() != Some(b':') {
                 return Err(self.fault("no colon"));
             }
             self.at += 1;
-            if is_plain {
-                field(self, name)?;
-            } else {
-                field(self, &unescaped(name))?;
-            }
+            field(self, &name)?;
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => return self.leave(),
@@ -112,7 +108,7 @@ impl<'a> Scan<'a> {
         Ok(if is_plain {
             Cow::Borrowed(text)
         } else {
-            Cow::Owned(unescaped(text))
+            Cow::Owned(self.unescaped(text))
         })
     }
 
@@ -271,6 +267,13 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
+    /// The text of the string that was just read, which is written with escapes; nothing where there is none.
+    fn unescaped(&self, inner: &str) -> String {
+        let from = self.at.saturating_sub(inner.len() + 2);
+        let quoted = self.text.get(from..self.at).unwrap_or_default();
+        serde_json::from_str(quoted).unwrap_or_default()
+    }
+
     /// What stands between two quotes, and whether it is written without escapes.
     fn string(&mut self) -> Result<(&'a str, bool), Fault> {
         self.at += 1;
@@ -335,13 +338,6 @@ impl<'a> Scan<'a> {
         let plain = |byte: &&u8| !matches!(**byte, b'"' | b'\\' | 0..0x20);
         self.at += tail.iter().take_while(plain).count();
     }
-}
-
-/// The text that is written with escapes; nothing where there is none.
-#[cold]
-fn unescaped(text: &str) -> String {
-    let quoted = format!("\"{text}\"");
-    serde_json::from_str(&quoted).unwrap_or_default()
 }
 
 #[cfg(test)]

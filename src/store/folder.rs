@@ -268,8 +268,7 @@ impl Work {
             bytes,
         } = written;
         self.bytes += bytes;
-        self.sum
-            .add_submitted(batch.first, &batch.submissions, *at_ms)
+        self.sum.add_batch(batch, *at_ms)
     }
 
     fn fold(&mut self) -> Result<(), Error> {

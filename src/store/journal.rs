@@ -9,7 +9,6 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, params};
 
 use super::line::Line;
-use super::record::Submission;
 use super::writer::Batch;
 use super::{Error, doing, format_one};
 use crate::base::limits::JOURNAL_FILE_BYTES_MAX;
@@ -86,7 +85,7 @@ impl Journal {
 
     /// Writes a batch in one transaction; when this returns, it is on disk. Gives its size in bytes.
     pub(super) fn append(&mut self, batch: &Batch, at_ms: u64) -> Result<usize, Error> {
-        self.render(&batch.submissions)?;
+        self.render(batch)?;
         let mut file = match self.file.take() {
             Some(file) if self.bytes < JOURNAL_FILE_BYTES_MAX => file,
             _ => {
@@ -121,10 +120,10 @@ impl Journal {
     }
 
     /// The batch as a JSON list, and its marks.
-    fn render(&mut self, submissions: &[Submission]) -> Result<(), Error> {
+    fn render(&mut self, batch: &Batch) -> Result<(), Error> {
         self.entries.clear();
         self.marks.clear();
-        for submission in submissions {
+        for submission in batch.submissions() {
             let before = if self.entries.is_empty() { b'[' } else { b',' };
             self.entries.push(before);
             serde_json::to_writer(&mut self.entries, &Line::of(&submission.record))

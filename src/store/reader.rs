@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::record::RowHead;
 use super::state::StateReader;
-use super::{Error, Unfolded};
+use super::{Error, IN_MEMORY, Unfolded};
 use crate::base::limits::READS_WAITING_MAX;
 use crate::flow::effect::EffectName;
 use crate::flow::envelope::{Envelope, Mark};
@@ -91,14 +91,12 @@ impl Reader {
 
 /// Starts the reader's thread.
 pub(super) fn start(
-    folder: &Path,
+    folder: Option<&Path>,
     unfolded: Arc<Unfolded>,
 ) -> Result<(Reader, JoinHandle<()>), Error> {
+    let state = folder.map(StateReader::open).transpose()?;
     let (asks, mut asked) = mpsc::channel(READS_WAITING_MAX);
-    let files = Files {
-        state: StateReader::open(folder)?,
-        unfolded,
-    };
+    let files = Files { state, unfolded };
     let thread = std::thread::Builder::new()
         .name("reader".into())
         .spawn(move || {
@@ -109,14 +107,15 @@ pub(super) fn start(
             }
         })
         .map_err(|error| Error::Unusable {
-            path: folder.display().to_string(),
+            path: folder.map_or_else(|| IN_MEMORY.to_owned(), |at| at.display().to_string()),
             why: error.to_string(),
         })?;
     Ok((Reader { asks }, thread))
 }
 
 struct Files {
-    state: StateReader,
+    /// None where nothing is on disk.
+    state: Option<StateReader>,
     unfolded: Arc<Unfolded>,
 }
 
@@ -133,21 +132,31 @@ impl Files {
             Ask::Posted(name, answer) => {
                 drop(answer.send(match self.unfolded.posted(&name) {
                     Some(ts) => Ok(Some(ts)),
-                    None => self.state.posted(&name),
+                    None => self.on_disk(|state| state.posted(&name)),
                 }));
             }
             Ask::HasMark(mark, answer) => {
-                drop(answer.send(self.state.has_mark(mark)));
+                drop(answer.send(match &self.state {
+                    Some(state) => state.has_mark(mark),
+                    None => Ok(false),
+                }));
             }
             Ask::Close => return false,
         }
         true
     }
 
+    fn on_disk<T>(
+        &self,
+        look: impl FnOnce(&StateReader) -> Result<Option<T>, Error>,
+    ) -> Result<Option<T>, Error> {
+        self.state.as_ref().map_or(Ok(None), look)
+    }
+
     fn state_of(&self, key: &Key) -> Result<StoredState, Error> {
         match self.unfolded.state(key) {
             Some(newest) => Ok(Some(newest)),
-            None => self.state.state(key),
+            None => self.on_disk(|state| state.state(key)),
         }
     }
 
@@ -157,7 +166,7 @@ impl Files {
             // What is not in the one is in the other: it is forgotten there only once it is here.
             if let Some(envelope) = self.unfolded.row(seq) {
                 found.push((seq, envelope));
-            } else if let Some((head, payload)) = self.state.row(seq)? {
+            } else if let Some((head, payload)) = self.on_disk(|state| state.row(seq))? {
                 found.push((seq, Arc::new(envelope_of(seq, &head, payload)?)));
             }
         }

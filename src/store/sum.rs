@@ -1,12 +1,12 @@
 //! What a stretch of the journal comes to: what is settled within it leaves no trace.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
 use super::journal::MarkBatch;
 use super::line::{Came, Line};
-use super::record::{DeadHead, RowHead, Submission};
+use super::record::{DeadHead, RowHead};
+use super::writer::Batch;
 use crate::base::map::Map;
 use crate::flow::effect::Effect;
 use crate::slack::id::{ChannelId, TeamId, Ts};
@@ -68,15 +68,10 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// Adds a batch that was just written, as what was submitted.
-    pub(super) fn add_submitted(
-        &mut self,
-        first: u64,
-        submissions: &[Submission],
-        at_ms: u64,
-    ) -> Result<(), Error> {
+    /// Adds a batch that was just written.
+    pub(super) fn add_batch(&mut self, batch: &Batch, at_ms: u64) -> Result<(), Error> {
         let mut hashes = Vec::new();
-        for (seq, submission) in (first..).zip(submissions) {
+        for (seq, submission) in (batch.first..).zip(batch.submissions()) {
             self.add(seq, Line::of(&submission.record))?;
             let mark = submission.mark.map(|mark| mark.0.to_be_bytes());
             hashes.extend(mark.into_iter().flatten());
@@ -259,15 +254,11 @@ impl Sum {
 
 fn head(came: &Came<'_>, held: bool) -> RowHead {
     RowHead {
-        id: owned(&came.event),
-        app: owned(&came.app),
+        id: came.event.clone().into_owned(),
+        app: came.app.clone().into_owned(),
         team: came.team.clone(),
         kind: came.kind,
         received_ms: came.received_ms,
         held,
     }
-}
-
-fn owned(text: &Cow<'_, str>) -> String {
-    text.clone().into_owned()
 }

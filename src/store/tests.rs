@@ -240,7 +240,7 @@ fn what_is_not_folded_yet_is_read_from_memory() {
     assert_eq!(found[0].1.id, "a/Ev2");
     let posted = block_on(opened.store.reader.posted(EffectName("a/Ev/h#0".into())));
     assert_eq!(posted.unwrap().unwrap().as_str(), "1.5");
-    assert_eq!(opened.store.inspector().catch_up(), true);
+    assert!(opened.store.inspector().unwrap().catch_up());
     let state = on_disk.state(&Key::from_stored("k")).unwrap();
     assert_eq!(
         state,
@@ -249,6 +249,28 @@ fn what_is_not_folded_yet_is_read_from_memory() {
     );
     assert_eq!(opened.state("k").unwrap(), "{}");
     opened.store.close();
+}
+
+#[test]
+fn a_store_in_memory_gives_back_what_was_put_in_and_leaves_no_file() {
+    let folder = Folder(PathBuf::from(IN_MEMORY));
+    let (opened, recovered) = folder.open();
+    assert!(recovered.rows.is_empty());
+    let first = opened.put(vec![row("Ev1"), row("Ev2")]);
+    let rows = |seqs| block_on(opened.store.reader.rows(seqs)).unwrap().len();
+    assert_eq!(rows(vec![first, first + 1]), 2);
+    opened.put(vec![
+        turn("Ev1", Some(first), "k", r#"{"n":1}"#, 0),
+        Record::Drop { row: first + 1 },
+    ]);
+    assert_eq!(opened.state("k").unwrap(), r#"{"n":1}"#);
+    assert_eq!(opened.state("other"), None);
+    assert_eq!(rows(vec![first, first + 1]), 0, "dealt with, and gone");
+    let mark = envelope("Ev1").mark().unwrap();
+    assert!(!block_on(opened.store.reader.has_mark(mark)).unwrap());
+    assert!(opened.store.inspector().is_none());
+    opened.store.close();
+    assert!(!folder.path().exists());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::record::{Outcome, Record};
+use super::writer::Batch;
 use crate::flow::effect::EffectName;
 use crate::flow::envelope::Envelope;
 use crate::flow::key::Key;
@@ -68,6 +69,20 @@ impl Unfolded {
             | Record::DeadDelivery { .. }
             | Record::Exhume { .. }
             | Record::Requeue { .. } => {}
+        }
+    }
+
+    /// What stays where nothing is ever folded: states, and deliveries until they are dealt with.
+    pub(super) fn settle(&self, batch: &Batch) {
+        for submission in batch.submissions() {
+            match &submission.record {
+                Record::Turn { row: Some(row), .. }
+                | Record::DeadDelivery { row: Some(row), .. }
+                | Record::Drop { row } => drop(self.rows.remove(row)),
+                // The outbox remembers the last ones itself.
+                Record::Effect { name, .. } => drop(self.posted.remove(name)),
+                _ => {}
+            }
         }
     }
 

@@ -36,6 +36,8 @@ type Tell = Box<dyn Fn(Durable) + Send + Sync>;
 pub struct Queue {
     machine: Mutex<Machine>,
     unfolded: Arc<Unfolded>,
+    /// Nothing is written: what is submitted is as durable as it gets.
+    is_in_memory: bool,
     wake: Condvar,
     submitters: Mutex<Vec<Tell>>,
 }
@@ -51,8 +53,17 @@ impl Queue {
         Self {
             machine: Mutex::new(Machine::new(next_seq)),
             unfolded,
+            is_in_memory: false,
             wake: Condvar::new(),
             submitters: Mutex::default(),
+        }
+    }
+
+    /// A queue without a writer.
+    pub(super) fn in_memory(unfolded: Arc<Unfolded>) -> Self {
+        Self {
+            is_in_memory: true,
+            ..Self::new(1, unfolded)
         }
     }
 
@@ -72,6 +83,13 @@ impl Queue {
         // Noted before anybody can write, fold and forget it.
         for (seq, submission) in (machine.next_seq()..).zip(&submissions) {
             self.unfolded.note(seq, &submission.record);
+        }
+        if self.is_in_memory {
+            let batch = machine.pass(submissions);
+            drop(machine);
+            self.unfolded.settle(&batch);
+            self.tell(&batch.submitters(), Durable { upto: batch.upto() });
+            return batch.first;
         }
         let (first, was_empty) = machine.submit(submissions);
         drop(machine);

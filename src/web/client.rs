@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::dial::Link;
 use super::wire::{Api, Incoming, Outgoing, Wire};
 use super::{Error, dial};
 use crate::base::limits::{RESPONSE_BYTES_MAX, RETRY_AFTER_MOST};
@@ -23,8 +24,15 @@ pub struct Client {
 
 #[derive(Clone)]
 enum Way {
-    Http { http: awc::Client, base_url: String },
+    Http(Http),
     Wire(Arc<dyn Wire>),
+}
+
+#[derive(Clone)]
+struct Http {
+    client: awc::Client,
+    base_url: String,
+    link: Arc<Link>,
 }
 
 impl std::fmt::Debug for Client {
@@ -101,22 +109,23 @@ impl Client {
     /// A client for this thread.
     pub fn new(api: &Api) -> Self {
         let way = match api {
-            Api::Url(base_url) => Way::Http {
-                http: dial::client(),
+            Api::Url(base_url, link) => Way::Http(Http {
+                client: link.client(),
                 base_url: base_url.clone(),
-            },
+                link: Arc::clone(link),
+            }),
             Api::Wire(wire) => Way::Wire(Arc::clone(wire)),
         };
         Self { way }
     }
 
-    /// Opens a socket.
+    /// Opens a socket, through which messages of at most `sent_bytes_max` bytes may be sent.
     ///
     /// # Errors
     /// The reason, as text, without the URL.
-    pub async fn open(&self, url: &str) -> Result<dial::Socket, String> {
+    pub async fn open(&self, url: &str, sent_bytes_max: usize) -> Result<dial::Socket, String> {
         match &self.way {
-            Way::Http { http, .. } => dial::open(http, url).await,
+            Way::Http(http) => http.link.open(&http.client, url, sent_bytes_max).await,
             Way::Wire(_) => Err("this way to Slack carries calls only".to_owned()),
         }
     }
@@ -129,7 +138,14 @@ impl Client {
         let method = method_name(request.method);
         let is_url = request.method.starts_with("http");
         let incoming = match &self.way {
-            Way::Http { http, base_url } => over_http(http, base_url, &request, &method).await?,
+            Way::Http(http) => {
+                // awc's own limit ends with the answer's head.
+                let within = http.link.network().within.call;
+                match tokio::time::timeout(within, over_http(http, &request, &method)).await {
+                    Ok(incoming) => incoming?,
+                    Err(_) => return Err(unanswered(&method, dial::late(within))),
+                }
+            }
             Way::Wire(wire) => {
                 let sent = wire.send(Outgoing::of(&request)).await;
                 sent.map_err(|why| unanswered(&method, why))?
@@ -155,16 +171,17 @@ impl Client {
     }
 }
 
-async fn over_http(
-    http: &awc::Client,
-    base_url: &str,
-    request: &Request<'_>,
-    method: &str,
-) -> Result<Incoming, Error> {
+async fn over_http(http: &Http, request: &Request<'_>, method: &str) -> Result<Incoming, Error> {
+    let network = http.link.network();
     let sent = if request.method.starts_with("http") {
-        http.post(request.method).send_json(request.args).await
+        let post = http.client.post(request.method);
+        post.send_json(request.args).await
     } else {
-        let mut post = http.post(format!("{base_url}{}", request.method));
+        let url = format!("{}{}", http.base_url, request.method);
+        let mut post = http.client.post(url);
+        for header in &network.headers {
+            post = post.insert_header((header.name(), header.value().expose()));
+        }
         if let Some(token) = request.token {
             post = post.bearer_auth(token.expose());
         }
@@ -178,7 +195,7 @@ async fn over_http(
                 why: error.to_string(),
             });
         }
-        Err(error) => return Err(unanswered(method, error.to_string())),
+        Err(error) => return Err(unanswered(method, dial::told(&error, network.within))),
     };
     let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
     let body = response.body().limit(RESPONSE_BYTES_MAX).await;

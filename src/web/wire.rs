@@ -10,21 +10,30 @@ use serde_json::{Map, Value};
 
 use super::Request;
 use super::client::form;
+use super::dial::Link;
+use crate::base::network::Network;
 use crate::base::secret::Secret;
 
 /// Where the Web API is.
 #[derive(Clone)]
 pub enum Api {
-    /// Methods are under this URL, which ends with a slash.
-    Url(String),
+    /// Methods are under this URL, which ends with a slash; it is reached by this link, and so are sockets.
+    Url(String, Arc<Link>),
     /// Calls go through this, and no socket can be opened: the simulation has no network.
     Wire(Arc<dyn Wire>),
+}
+
+impl Api {
+    /// Under `base_url`, which ends with a slash, reached as `network` says.
+    pub fn url(base_url: &str, network: Network) -> Self {
+        Self::Url(base_url.to_owned(), Arc::new(Link::new(network)))
+    }
 }
 
 impl fmt::Debug for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url(url) => f.debug_tuple("Url").field(url).finish(),
+            Self::Url(url, link) => f.debug_tuple("Url").field(url).field(link).finish(),
             Self::Wire(_) => f.write_str("Wire"),
         }
     }

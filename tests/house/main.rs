@@ -255,9 +255,45 @@ fn the_documents_name_files_that_exist() {
             .try_exists()
             .unwrap_or(false)
     };
-    for document in ["README.md", "ARCHITECTURE.md"] {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "docs/options.md",
+        "docs/websocket.md",
+    ] {
         none(&files_that_are_gone(document, &top(document), exists));
     }
+}
+
+#[test]
+fn the_documents_name_tests_that_exist() {
+    let sources: Vec<String> = files(&ALL).into_iter().map(|(_, text)| text).collect();
+    for document in ["docs/options.md", "docs/websocket.md"] {
+        none(&tests_that_are_gone(document, &top(document), &sources));
+    }
+}
+
+/// The last cell of each row must name a test in code marks, or say "not yet".
+fn tests_that_are_gone(path: &str, text: &str, sources: &[String]) -> Vec<String> {
+    let last = |line: &str| {
+        let (_, last) = line
+            .strip_prefix('|')?
+            .strip_suffix('|')?
+            .rsplit_once('|')?;
+        Some(last.trim().to_owned())
+    };
+    let mut violations = Vec::new();
+    for (n, line) in text.lines().enumerate() {
+        let Some(cell) = last(line) else { continue };
+        if ["test", "---", "not yet"].contains(&cell.as_str()) {
+            continue;
+        }
+        let function = format!("fn {}(", cell.trim_matches('`'));
+        if !sources.iter().any(|source| source.contains(&function)) {
+            violations.push(format!("{path}:{}: names no test but {cell}", n + 1));
+        }
+    }
+    violations
 }
 
 /// What stands between code marks and begins like a path of ours must be one.
@@ -350,6 +386,10 @@ fn rules_about_the_package_can_fail() {
     let found = files_that_are_gone("R.md", text, |path| path == "src/a.rs");
     assert_eq!(found, ["R.md:2: names tests/b, which does not exist"]);
     assert_eq!(files_that_are_gone("R.md", text, |_| false).len(), 2);
+    let text = "| a | test |\n|---|---|\n| x | `is_there` |\n| y | `is_gone` |\n| z | not yet |";
+    let sources = ["fn is_there() {}".to_owned()];
+    let found = tests_that_are_gone("d.md", text, &sources);
+    assert_eq!(found, ["d.md:4: names no test but `is_gone`"]);
 
     let listing = |text: &str| first_listing_that_differs(text, "//! A.\n\nuse a;\n\nfn b() {}\n");
     assert!(listing("# R\n```rust,no_run\nuse a;\n\nfn b() {}\n```\nmore").is_empty());

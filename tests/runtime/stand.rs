@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use callboard::app::{Callboard, Ended, Running, StartError};
 use callboard::base::clock::Clock;
+use callboard::base::network::Network;
 use callboard::base::secret::Secret;
 use callboard::config::{App, Config, Connection as Keeping, Runtime, Slack, Store, Transport};
 use callboard::ingress::Standing;
@@ -79,6 +80,13 @@ pub(crate) fn stand_with(options: Options) -> Stand {
     built(options, &[2])
 }
 
+/// Nothing is kept on disk.
+pub(crate) fn forgetful() -> Stand {
+    let mut stand = stand();
+    stand.config.store.path = callboard::store::IN_MEMORY.into();
+    stand
+}
+
 fn built(mut options: Options, classic_in: &[usize]) -> Stand {
     let log = watch();
     close_gate();
@@ -106,6 +114,7 @@ fn built(mut options: Options, classic_in: &[usize]) -> Stand {
         slack: Slack {
             base_url: simulator.api_url(),
         },
+        network: Network::default(),
         store: Store {
             path: folder.path().join("store"),
         },

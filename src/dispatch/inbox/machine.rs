@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 
 use super::dedupe::Dedupe;
 use crate::base::clock::Instant;
-use crate::base::limits::LAGGING_MAX;
+use crate::base::limits::{KEY_MAILBOX_MAX, LAGGING_MAX};
 use crate::base::map::Map;
 use crate::bot::route::Policy;
 use crate::dispatch::handler::TurnResult;
@@ -64,10 +64,6 @@ pub(super) enum Input {
 
 /// What the shell must do, in this order.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one allocation per record would cost more than the room"
-)]
 pub(super) enum Output {
     /// Give it to the key's actor.
     Deliver(Delivery, usize, Policy),
@@ -170,6 +166,13 @@ struct Resident {
     losses: u32,
     lagging: VecDeque<u64>,
     is_reading: bool,
+}
+
+impl Resident {
+    /// Whether the next delivery waits on disk, behind those that do already.
+    fn takes_no_more(&self) -> bool {
+        self.in_mailbox >= KEY_MAILBOX_MAX || !self.lagging.is_empty()
+    }
 }
 
 /// What a record means once it is durable.

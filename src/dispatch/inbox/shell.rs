@@ -174,7 +174,7 @@ impl InboxShell {
 
     /// Submits every record of a step in one go, so that they are numbered in their order.
     fn submit(&mut self, out: &mut Vec<Output>) {
-        let mut submissions = Vec::new();
+        let mut submissions = Vec::with_capacity(out.len());
         out.retain_mut(|output| {
             let Output::Submit(record, mark) = output else {
                 return true;
@@ -234,22 +234,19 @@ impl InboxShell {
     }
 
     /// Hands the delivery to its key's actor, which comes to life if it must.
-    fn deliver(&mut self, mut routed: Routed) {
+    fn deliver(&mut self, routed: Routed) {
+        let routed = match self.parts.directory.offer(routed) {
+            Ok(()) => return,
+            // The machine counts this bound too, and offers no more than fits.
+            Err(Undelivered::Full(routed)) => {
+                let (slot, error) = (routed.delivery.slot, "its mailbox is full".to_owned());
+                let result = TurnResult::GiveUp(error);
+                return self.workplace.ended.put(TurnEnded { slot, result });
+            }
+            // It is new, or panicked outside of a turn: a new one takes its place.
+            Err(Undelivered::Gone(routed)) => routed,
+        };
         let key = routed.delivery.key.clone();
-        if let Some(port) = self.parts.directory.get(&key) {
-            routed = match port.offer(routed) {
-                Ok(()) => return,
-                // The machine counts this bound too, and offers no more than fits.
-                Err(Undelivered::Full(routed)) => {
-                    let error = "its mailbox is full".to_owned();
-                    let slot = routed.delivery.slot;
-                    let result = TurnResult::GiveUp(error);
-                    return self.workplace.ended.put(TurnEnded { slot, result });
-                }
-                // It panicked outside of a turn: a new one takes its place.
-                Err(Undelivered::Gone(routed)) => routed,
-            };
-        }
         let Some(handler) = self.parts.router.handler(key.handler()) else {
             return;
         };

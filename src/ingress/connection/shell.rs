@@ -18,8 +18,8 @@ use crate::actor::alarm::Alarm;
 use crate::actor::port::WayBack;
 use crate::base::clock::{Clock, Instant};
 use crate::base::limits::{
-    RECONNECT_URL_WITHIN, RTM_TICKET_EVERY, RTM_TICKETS_BURST, SOCKET_OPEN_MAX, TICKET_EVERY,
-    TICKETS_BURST,
+    RECONNECT_URL_WITHIN, RTM_SENT_BYTES_MAX, RTM_TICKET_EVERY, RTM_TICKETS_BURST,
+    SOCKET_MODE_SENT_BYTES_MAX, SOCKET_OPEN_MAX, TICKET_EVERY, TICKETS_BURST,
 };
 use crate::base::rng::Rng;
 use crate::base::secret::Secret;
@@ -278,7 +278,11 @@ impl ConnectionShell {
             return;
         };
         let web = self.web.clone();
-        let opened = async move { web.open(url.expose()).await };
+        let sent_bytes_max = match self.parts.line.transport {
+            Transport::SocketMode { .. } => SOCKET_MODE_SENT_BYTES_MAX,
+            Transport::Rtm { .. } => RTM_SENT_BYTES_MAX,
+        };
+        let opened = async move { web.open(url.expose(), sent_bytes_max).await };
         context.spawn(
             opened
                 .into_actor(self)

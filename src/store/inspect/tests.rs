@@ -60,7 +60,7 @@ fn dead_effect(seq: u64, method: &str) -> Record {
 }
 
 fn look(opened: &Opened, query: &Query) -> Vec<Value> {
-    let page = opened.store.inspector().look(query).unwrap();
+    let page = opened.store.inspector().unwrap().look(query).unwrap();
     assert_eq!(page.behind, 0);
     let lines = page.lines.iter();
     lines
@@ -139,13 +139,21 @@ fn keys_are_filtered_and_an_answer_that_is_cut_says_so() {
         limit: 2,
         ..query(What::Keys)
     };
-    let page = opened.store.inspector().look(&short).unwrap();
+    let page = opened.store.inspector().unwrap().look(&short).unwrap();
     assert!(page.is_cut && page.lines.len() == 2);
     let exact = Query {
         limit: 5,
         ..query(What::Keys)
     };
-    assert!(!opened.store.inspector().look(&exact).unwrap().is_cut);
+    assert!(
+        !opened
+            .store
+            .inspector()
+            .unwrap()
+            .look(&exact)
+            .unwrap()
+            .is_cut
+    );
 }
 
 #[test]
@@ -233,7 +241,7 @@ fn dead_letters_show_their_error_and_payload_and_no_secret() {
         with_payload: true,
         ..query(What::Dead)
     };
-    let page = opened.store.inspector().look(&all).unwrap();
+    let page = opened.store.inspector().unwrap().look(&all).unwrap();
     let whole = page.lines.join("\n");
     for secret in ["secret", "legacy", "xoxb"] {
         assert!(!whole.contains(secret), "{secret} in {whole}");
@@ -251,7 +259,12 @@ fn dead_letters_show_their_error_and_payload_and_no_secret() {
         ..Filter::default()
     };
     assert_eq!(
-        opened.store.inspector().dead_ids(&of_g, 9).unwrap(),
+        opened
+            .store
+            .inspector()
+            .unwrap()
+            .dead_ids(&of_g, 9)
+            .unwrap(),
         [first]
     );
     let summary = look(&opened, &query(What::Summary));
@@ -270,7 +283,7 @@ fn what_is_retried_is_an_unfinished_row_or_a_waiting_effect_and_no_dead_letter_a
         dead_effect(turn_seq, "chat.update"),
         dead_delivery("E2", "g/a/T1/user/U1"),
     ]);
-    let inspector = opened.store.inspector();
+    let inspector = opened.store.inspector().unwrap();
     assert!(inspector.catch_up());
     let letters = inspector
         .letters(&[dead, dead + 1, dead + 2, dead + 3])

@@ -8,7 +8,9 @@ use crate::store::record::Submission;
 #[derive(Debug)]
 pub(super) struct Machine {
     next_seq: u64,
-    waiting: Vec<Submission>,
+    /// As they were submitted: to join them would copy each.
+    waiting: Vec<Vec<Submission>>,
+    count: usize,
     is_closed: bool,
 }
 
@@ -27,7 +29,8 @@ pub(super) enum Next {
 #[derive(Debug)]
 pub(in crate::store) struct Batch {
     pub(in crate::store) first: u64,
-    pub(in crate::store) submissions: Vec<Submission>,
+    count: usize,
+    submissions: Vec<Vec<Submission>>,
 }
 
 impl Machine {
@@ -36,6 +39,7 @@ impl Machine {
         Self {
             next_seq,
             waiting: Vec::new(),
+            count: 0,
             is_closed: false,
         }
     }
@@ -44,13 +48,25 @@ impl Machine {
     pub(super) fn submit(&mut self, submissions: Vec<Submission>) -> (u64, bool) {
         let (first, was_empty) = (self.next_seq, self.waiting.is_empty());
         self.next_seq += u64::try_from(submissions.len()).unwrap_or(0);
-        self.waiting.extend(submissions);
+        self.count += submissions.len();
+        self.waiting.push(submissions);
         (first, was_empty)
     }
 
     /// The number that the next submission gets.
     pub(super) fn next_seq(&self) -> u64 {
         self.next_seq
+    }
+
+    /// Numbers the submissions, and nothing else: they are a batch of their own.
+    pub(super) fn pass(&mut self, submissions: Vec<Submission>) -> Batch {
+        let (first, count) = (self.next_seq, submissions.len());
+        self.next_seq += u64::try_from(count).unwrap_or(0);
+        Batch {
+            first,
+            count,
+            submissions: vec![submissions],
+        }
     }
 
     /// Nothing more will be submitted.
@@ -60,7 +76,7 @@ impl Machine {
 
     /// How many records wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.count
     }
 
     /// Takes everything that waits.
@@ -72,11 +88,11 @@ impl Machine {
                 Next::Wait
             };
         }
-        let submissions = std::mem::take(&mut self.waiting);
-        let count = u64::try_from(submissions.len()).unwrap_or(0);
+        let count = std::mem::take(&mut self.count);
         Next::Write(Batch {
-            first: self.next_seq - count,
-            submissions,
+            first: self.next_seq - u64::try_from(count).unwrap_or(0),
+            count,
+            submissions: std::mem::take(&mut self.waiting),
         })
     }
 }
@@ -84,13 +100,18 @@ impl Machine {
 impl Batch {
     /// The last entry.
     pub(in crate::store) fn upto(&self) -> u64 {
-        self.first + u64::try_from(self.submissions.len().saturating_sub(1)).unwrap_or(0)
+        self.first + u64::try_from(self.count.saturating_sub(1)).unwrap_or(0)
+    }
+
+    /// What was submitted, in order.
+    pub(in crate::store) fn submissions(&self) -> impl Iterator<Item = &Submission> {
+        self.submissions.iter().flatten()
     }
 
     /// Who is told that it is durable.
     pub(in crate::store) fn submitters(&self) -> Vec<Submitter> {
         let mut submitters = Vec::new();
-        for Submission { from, .. } in &self.submissions {
+        for Submission { from, .. } in self.submissions() {
             if !submitters.contains(from) {
                 submitters.push(*from);
             }
@@ -125,7 +146,7 @@ mod tests {
         let Next::Write(batch) = machine.next() else {
             panic!("what waits is written before the end")
         };
-        let rows = batch.submissions.iter().map(|it| match it.record {
+        let rows = batch.submissions().map(|it| match it.record {
             Record::Release { row } => row,
             _ => 0,
         });

@@ -3,7 +3,7 @@
 use callboard::sim::What;
 
 use crate::judge::Rules;
-use crate::stand::{stand, stand_with};
+use crate::stand::{forgetful, stand, stand_with};
 
 #[test]
 fn a_message_over_socket_mode_is_answered_where_it_was_written() {
@@ -52,6 +52,26 @@ fn a_message_in_a_thread_is_answered_in_that_thread_and_others_are_not() {
     }
     stand.all_acked();
     stand.settle(running, &Rules::default());
+}
+
+#[test]
+fn a_store_in_memory_serves_as_any_other_does_until_the_process_ends() {
+    let mut stand = forgetful();
+    let running = stand.start();
+    for place in [0, 2] {
+        stand.says(place, 0, "hello");
+        stand.says(place, 0, "hello again");
+    }
+    stand.answered(4);
+    stand.all_acked();
+    let verdict = stand.settle(running, &Rules::default());
+    assert_eq!((verdict.owned, verdict.answered), (4, 4));
+    let running = stand.start();
+    stand.says(0, 0, "hello");
+    stand.answered(5);
+    let last = stand.facts().answers.pop().unwrap();
+    assert_eq!(last.count, 1, "it counts from nothing");
+    drop(running);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{Consequence, Unnumbered};
-use super::{Event, Machine, Open, Output, Row, ephemeral};
+use super::{Event, Machine, Open, Output, Resident, Row, ephemeral};
 use crate::base::clock::Instant;
-use crate::base::limits::{ANSWER_WITHIN, KEY_MAILBOX_MAX, UNFINISHED_AFTER};
+use crate::base::limits::{ANSWER_WITHIN, UNFINISHED_AFTER};
 use crate::dispatch::router::Target;
 use crate::flow::delivery::Delivery;
 use crate::flow::effect::Committed;
@@ -188,14 +188,24 @@ impl Machine {
         out: &mut Vec<Output>,
     ) -> Option<u64> {
         let Target { key, route, policy } = target;
-        let is_new = !self.residents.contains_key(&key);
-        let resident = self.residents.entry(key.clone()).or_default();
-        if resident.in_mailbox >= KEY_MAILBOX_MAX || !resident.lagging.is_empty() {
-            self.lag(event, envelope, key, out);
-            return None;
-        }
-        let is_busy = resident.in_mailbox > 0;
-        resident.in_mailbox += 1;
+        let (is_new, is_busy) = match self.residents.get_mut(&key) {
+            Some(resident) if resident.takes_no_more() => {
+                self.lag(event, envelope, key, out);
+                return None;
+            }
+            Some(resident) => {
+                resident.in_mailbox += 1;
+                (false, resident.in_mailbox > 1)
+            }
+            None => {
+                let resident = Resident {
+                    in_mailbox: 1,
+                    ..Resident::default()
+                };
+                self.residents.insert(key.clone(), resident);
+                (true, false)
+            }
+        };
         let slot = self.number();
         self.open.insert(
             slot,

@@ -95,8 +95,10 @@ impl Machine {
         if let Some(resident) = self.residents.get_mut(&key) {
             resident.in_mailbox = resident.in_mailbox.saturating_sub(1);
             resident.losses = 0;
+            if !resident.lagging.is_empty() {
+                self.read_lagging(&key, out);
+            }
         }
-        self.read_lagging(&key, out);
     }
 
     /// The key's actor died of something that no fence caught: a new one gets what it had, in order. What kills

@@ -28,7 +28,7 @@ impl ConnectionShell {
             self.parts.shards.iter().map(|_| Vec::new()).collect();
         let mut brought = 0;
         for frame in frames {
-            // Checked once here: nothing behind looks at every byte.
+            // The socket closes for what is not UTF-8, so this only gives the bytes their type back.
             let Ok(text) = std::str::from_utf8(&frame) else {
                 self.odd(generation);
                 tracing::warn!(connection = %self.parts.line.name, "a frame that is not UTF-8; it is left alone");
