@@ -13,8 +13,7 @@ use crate::actor::arbiters::Arbiters;
 use crate::actor::port::WayBack;
 use crate::admin::Control;
 use crate::base::clock::Clock;
-use crate::base::limits::{MARKS_IN_MEMORY, SocketTimes};
-use crate::base::network::Network;
+use crate::base::limits::MARKS_IN_MEMORY;
 use crate::config::{App, Config, Faults, Transport};
 use crate::dispatch::directory::Directory;
 use crate::dispatch::inbox::{self, InboxShell};
@@ -81,7 +80,6 @@ pub struct Running {
     connections: Connections,
     router: Arc<Router>,
     simulator: Option<Simulator>,
-    network: Network,
 }
 
 impl std::fmt::Debug for Running {
@@ -125,7 +123,7 @@ impl Running {
     /// # Errors
     /// When it is there already, or the process is stopping.
     pub fn add(&self, app: &App) -> Result<Vec<String>, NotDone> {
-        self.connections.add(new_app(app, &self.network))
+        self.connections.add(new_app(app))
     }
 
     /// Closes the sockets of one connection, or of all of an app's, until it is revived. Blocks for a moment.
@@ -253,11 +251,10 @@ pub(super) fn start(
         connections,
         router,
         simulator,
-        network: config.network,
     })
 }
 
-fn new_app(app: &App, network: &Network) -> NewApp {
+fn new_app(app: &App) -> NewApp {
     NewApp {
         name: app.name.clone(),
         app_token: match &app.transport {
@@ -267,12 +264,7 @@ fn new_app(app: &App, network: &Network) -> NewApp {
         bot_tokens: app.bot_tokens.clone(),
         slots: app.connection.slots,
         backfill: app.connection.backfill,
-        times: SocketTimes {
-            ping_every: network.ping_every,
-            silence_max: network.silence_max(),
-            close_within: network.within.close,
-            ..app.connection.times
-        },
+        times: app.connection.times,
     }
 }
 
