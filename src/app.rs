@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::bot::activation::Registration;
 use crate::bot::handler::HandlerActor;
+use crate::bot::subscription::{Feed, Interest, Subscription};
 use crate::config::{Config, Environment, Faults, SystemEnvironment};
 use crate::dispatch::router::{Fault, Router};
 
@@ -107,6 +108,30 @@ impl Callboard {
     pub fn handler<H: HandlerActor>(mut self) -> Self {
         self.handlers.push(Registration::of::<H>());
         self
+    }
+
+    /// Adds a subscription: a loop of the author's own, beside handlers or instead of them. Each gets what its interest
+    /// is in, also what an earlier run left.
+    ///
+    /// ```no_run
+    /// use callboard::prelude::*;
+    ///
+    /// let (callboard, mut items) =
+    ///     Callboard::from_env().subscribe(Interest::new("loop").event("message"));
+    /// let running = callboard.start()?;
+    /// while let Some(mut item) = items.read() {
+    ///     item.reply("Seen.");
+    ///     item.done();
+    /// }
+    /// # drop(running);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn subscribe(mut self, interest: Interest) -> (Self, Subscription) {
+        let feed = Arc::new(Feed::default());
+        let registration = Registration::of_interest(interest, Arc::clone(&feed));
+        self.handlers.push(registration);
+        (self, Subscription::new(feed))
     }
 
     /// Starts threads of its own, and comes back as soon as it runs; connections come up in the background, see

@@ -67,6 +67,7 @@ pub(super) struct Cast {
     pub(super) shards: Vec<WayBack<InboxShell>>,
     pub(super) outbox: WayBack<OutboxShell>,
     pub(super) connections: Connections,
+    pub(super) router: Arc<Router>,
     pub(super) clock: Clock,
 }
 
@@ -222,11 +223,7 @@ pub(super) fn start(
     let installs = Installs::default();
     let (stop, stopped) = oneshot::channel();
     let stage = Stage {
-        apps: config
-            .apps
-            .iter()
-            .map(|app| new_app(app, &config.network))
-            .collect(),
+        apps: config.apps.iter().map(new_app).collect(),
         api: Api::url(&config.slack.base_url, config.network.clone()),
         shards: config.runtime.shards.get(),
         router: Arc::clone(&router),
@@ -368,6 +365,7 @@ impl Stage {
             shards,
             outbox,
             connections,
+            router: Arc::clone(&self.router),
             clock: self.clock,
         }
     }

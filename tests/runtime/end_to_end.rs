@@ -8,6 +8,7 @@ mod failures;
 mod handles;
 mod lines;
 mod memos;
+mod own_loops;
 mod policies;
 mod refresh;
 mod restarts;
