@@ -5,6 +5,8 @@ mod drain;
 mod offline;
 mod program;
 mod running;
+#[cfg(test)]
+mod simulation;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -98,8 +98,8 @@ pub struct Connection {
     pub slots: usize,
     /// Whether messages that came during a gap of an RTM socket are asked for afterwards.
     pub backfill: bool,
-    /// How long its sockets may take for what.
-    pub times: SocketTimes,
+    /// How long its sockets may take for what; as `[network]` says, unless it is chosen here.
+    pub times: Option<SocketTimes>,
 }
 
 impl Default for Connection {
@@ -107,7 +107,7 @@ impl Default for Connection {
         Self {
             slots: SLOTS_DEFAULT,
             backfill: false,
-            times: SocketTimes::default(),
+            times: None,
         }
     }
 }

@@ -4,7 +4,7 @@ pub mod connection;
 mod liveness;
 mod pump;
 mod rtm;
-mod socket_mode;
+pub(crate) mod socket_mode;
 mod standing;
 pub mod supervisor;
 mod ticket;

@@ -30,3 +30,11 @@ pub use fault::{Fault, SocketFault, Unsteady};
 pub use record::{By, Entry, SocketId, Subject, Via, What};
 pub use simulator::{Options, Refused, Simulator, start};
 pub use world::{Transport, Unknown, World};
+
+/// What the simulation of the runtime plays in virtual time: Slack's logic without its server.
+#[cfg(test)]
+pub(crate) mod inside {
+    pub(crate) use super::api::{Args, Body, Call};
+    pub(crate) use super::book::Terms;
+    pub(crate) use super::machine::{Machine, Out, Setup};
+}

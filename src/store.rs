@@ -21,7 +21,7 @@
 //! | `turn` | a turn's commit | `key`, `event`, app, team, its `row` if it had one, the new `state` and its `version`, `effects` |
 //! | `drop` | a delivery was given up without trace | its `row` |
 //! | `sent` | an effect is done | its `turn` and number `n`, its `name`, the channel and ts of what it `posted` |
-//! | `dead` | a delivery was given up and kept | `key`, its `row`, the `error`, what `came` |
+//! | `dead` | a delivery was given up and kept | `key`, its `row`, the `error`, what `came`, `effects` where somebody is told |
 //! | `dead_effect` | an effect was given up and kept | its `turn`, `n`, `name`, `lane`, the `error`, the `effect` |
 //! | `attempt` | a delivery of an earlier run is about to run again | its `row` |
 //! | `survived` | that attempt failed, and the process lived on | its `row` |
@@ -29,13 +29,15 @@
 //! | `requeue` | an effect that was given up is to be done after all | `dead`, `name`, app, team, the `effect` |
 //!
 //! What is durable is summed up in memory and folded into `state.db` by size and time; a process reads its journal only
-//! when it starts. `PRAGMA user_version` of `state.db` is the format, 2 today. A newer one is refused; one of format 1,
-//! whose journal had a row for each entry, is brought up at its first start.
+//! when it starts. `PRAGMA user_version` of `state.db` is the format. A newer one is refused; an older one is brought up at
+//! its first start: `format.rs` has the tables of `state.db` and the steps from each format to the next.
 //!
 //! Unfinished deliveries are rows minus turns, drops and dead letters; waiting effects are those of the turns
-//! minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the journal the rest.
+//! (and of what was given up) minus what is sent or dead. `state.db` holds both up to `meta.watermark`, and the
+//! journal the rest.
 mod exhume;
 mod folder;
+mod format;
 mod format_one;
 pub mod inspect;
 mod journal;
@@ -43,6 +45,8 @@ mod line;
 mod marks;
 mod reader;
 mod record;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod space;
 mod state;
 mod sum;

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use callboard::app::{Callboard, Running};
 use callboard::base::clock::{Clock, Instant};
+use callboard::base::network::Network;
 use callboard::base::secret::Secret;
 use callboard::config::{
     App, Config, Connection, Environment, Runtime, Slack, Store, SystemEnvironment, Transport,
@@ -157,7 +158,7 @@ fn main() {
         slack: Slack {
             base_url: described["api_url"].as_str().unwrap_or_default().to_owned(),
         },
-        network: callboard::base::network::Network::default(),
+        network: Network::default(),
         store: Store {
             path: folder.clone(),
         },

@@ -13,7 +13,8 @@ use crate::actor::arbiters::Arbiters;
 use crate::actor::port::WayBack;
 use crate::admin::Control;
 use crate::base::clock::Clock;
-use crate::base::limits::MARKS_IN_MEMORY;
+use crate::base::limits::{MARKS_IN_MEMORY, SocketTimes};
+use crate::base::network::Network;
 use crate::config::{App, Config, Faults, Transport};
 use crate::dispatch::directory::Directory;
 use crate::dispatch::inbox::{self, InboxShell};
@@ -219,11 +220,11 @@ pub(super) fn start(
             )
             .ok()
     });
-    let standings = Standings::default();
-    let installs = Installs::default();
+    let (standings, installs) = (Standings::default(), Installs::default());
     let (stop, stopped) = oneshot::channel();
     let stage = Stage {
         apps: config.apps.iter().map(new_app).collect(),
+        times: times(&config.network),
         api: Api::url(&config.slack.base_url, config.network.clone()),
         shards: config.runtime.shards.get(),
         router: Arc::clone(&router),
@@ -251,6 +252,18 @@ pub(super) fn start(
     })
 }
 
+/// How long sockets may take for what, as the file says of the network.
+fn times(network: &Network) -> SocketTimes {
+    SocketTimes {
+        close_within: network.within.close,
+        ping_every: network.ping_every,
+        // Within the four intervals after which a silent socket is dead, and of the first ping's sending.
+        pong_within: 3 * network.ping_every,
+        silence_max: network.silence_max(),
+        ..SocketTimes::default()
+    }
+}
+
 fn new_app(app: &App) -> NewApp {
     NewApp {
         name: app.name.clone(),
@@ -268,6 +281,8 @@ fn new_app(app: &App) -> NewApp {
 /// What the actors are made from.
 struct Stage {
     apps: Vec<NewApp>,
+    /// Those of an app that says nothing else.
+    times: SocketTimes,
     api: Api,
     shards: usize,
     router: Arc<Router>,
@@ -308,8 +323,9 @@ impl Stage {
     async fn answer(&self, cast: &Cast, store: &Store) -> Infallible {
         match (&self.control, store.inspector()) {
             (Some(control), Some(inspector)) => {
+                let shards = cast.shards.clone();
                 control
-                    .serve(inspector, cast.shards.clone(), cast.connections.clone())
+                    .serve(inspector, shards, cast.connections.clone())
                     .await
             }
             (None, _) | (_, None) => std::future::pending().await,
@@ -352,6 +368,7 @@ impl Stage {
             supervisor.clone(),
             self.standings.clone(),
             self.installs.clone(),
+            self.times,
         );
         let mut lines = Vec::new();
         for app in &self.apps {

@@ -32,6 +32,19 @@ impl Clock {
         }
     }
 
+    /// A clock whose time of day is chosen: now it is `epoch`.
+    #[cfg(test)]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one reader of both clocks"
+    )]
+    pub(crate) fn starting_at(epoch: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            epoch,
+        }
+    }
+
     /// Now, on the monotonic clock.
     #[expect(
         clippy::disallowed_methods,

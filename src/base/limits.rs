@@ -226,6 +226,18 @@ pub const CALL_TOO_EARLY_EVERY: Duration = Duration::from_millis(100);
 /// Posted messages whose `ts` is kept in memory, for answers to them. Beyond: they are asked for on disk.
 pub const POSTED_IN_MEMORY_MAX: usize = 10_000;
 
+/// Messages in each page of a look for a post that may have been made; Slack advises no more.
+pub const LOOK_PAGE: u32 = 200;
+
+/// Pages of such a look. Beyond: the post is made again, with a warning.
+pub const LOOK_PAGES_MAX: u32 = 50;
+
+/// How much Slack's clock may differ from ours: such a look goes back further than the post's commit by this.
+pub const LOOK_CLOCKS_DIFFER: Duration = Duration::from_mins(1);
+
+/// Such looks that were interrupted and know where they were. Beyond: they begin anew.
+pub const LOOKS_MAX: usize = 1_000;
+
 /// Jobs under way at once, per shard. Beyond: they wait.
 pub const JOBS_MAX: usize = 256;
 

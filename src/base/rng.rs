@@ -17,6 +17,13 @@ impl Rng {
         Self(fastrand::Rng::new())
     }
 
+    /// From here on, every generator that this thread makes [from the system](Rng::from_system) follows from
+    /// `seed`.
+    #[cfg(test)]
+    pub(crate) fn seed_this_thread(seed: u64) {
+        fastrand::seed(seed);
+    }
+
     /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
         self.0.u64(..)

@@ -300,6 +300,7 @@ mod tests {
                 app: AppName::new("a"),
                 team: "T".into(),
                 effect: Effect::Call(call),
+                at_ms: 0,
                 is_recovered: false,
             },
             permit: Gate::new(1).try_enter().unwrap(),

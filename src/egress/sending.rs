@@ -7,9 +7,9 @@ use std::rc::Rc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::looking::{Look, Looks};
 use super::machine::Tried;
 use crate::base::limits::POSTED_IN_MEMORY_MAX;
-use crate::base::secret::Secret;
 use crate::flow::effect::{Call, Committed, Effect, EffectName};
 use crate::flow::identity::Installs;
 use crate::slack::error::Then;
@@ -18,7 +18,7 @@ use crate::store::Reader;
 use crate::web::{Client, Error, Request, Response};
 
 /// The event type of the metadata by which a post of ours is recognised.
-const METADATA_TYPE: &str = "callboard_effect";
+pub(super) const METADATA_TYPE: &str = "callboard_effect";
 
 /// What a try needs.
 #[derive(Debug, Clone)]
@@ -27,6 +27,7 @@ pub(super) struct Sender {
     pub(super) reader: Reader,
     pub(super) installs: Installs,
     pub(super) posted: Rc<RefCell<PostedWindow>>,
+    pub(super) looks: Looks,
 }
 
 /// Which message the newest posts became.
@@ -57,27 +58,6 @@ struct PostAnswer {
     ts: Ts,
 }
 
-#[derive(Debug, Deserialize)]
-struct Messages {
-    #[serde(default)]
-    messages: Vec<Found>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Found {
-    #[serde(default)]
-    ts: Ts,
-    #[serde(default)]
-    metadata: Option<Metadata>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    event_type: String,
-    event_payload: Value,
-}
-
 impl Sender {
     /// Makes the call.
     pub(super) async fn send(self, committed: Committed) -> Tried {
@@ -106,7 +86,8 @@ impl Sender {
         if committed.is_recovered
             && let Some(token) = token
         {
-            match self.find(call, &args, &committed.name, token).await {
+            let look = Look::of(call, &args, &committed);
+            match self.looks.find(look, &self.web, token).await {
                 Ok(None) => {}
                 Ok(Some(found)) => {
                     tracing::info!(effect = %committed.name.0, "a post of before is found, and not repeated");
@@ -167,63 +148,6 @@ impl Sender {
         }
         Ok(args)
     }
-
-    /// Looks for the message that this post may have become before a crash or a cut connection.
-    ///
-    /// Nothing when it is not there, or when Slack does not let us look: then it is posted (again). While
-    /// looking may work later, it waits.
-    async fn find(
-        &self,
-        call: &Call,
-        args: &Map<String, Value>,
-        name: &EffectName,
-        token: &Secret,
-    ) -> Result<Option<(ChannelId, Ts)>, Tried> {
-        let channel = args.get("channel").and_then(Value::as_str);
-        let Some(channel) = channel.filter(|_| call.method == "chat.postMessage") else {
-            return Ok(None);
-        };
-        let mut look = Map::new();
-        look.insert("channel".into(), json!(channel));
-        look.insert("include_all_metadata".into(), json!(true));
-        let thread = args.get("thread_ts").and_then(Value::as_str);
-        let (method, limit) = if let Some(thread) = thread {
-            look.insert("ts".into(), json!(thread));
-            // Oldest first, so as many as there may be.
-            ("conversations.replies", 1000)
-        } else {
-            ("conversations.history", 100)
-        };
-        look.insert("limit".into(), json!(limit));
-        let request = Request {
-            method,
-            args: &look,
-            token: Some(token),
-        };
-        let response = match self.web.call(request).await {
-            Ok(response) => response,
-            Err(error) if error.then() == Then::Retry => {
-                // The post itself is not tried: its outcome is as unknown as before.
-                return Err(judged(&error, true));
-            }
-            Err(error) => {
-                tracing::warn!(effect = %name.0, %error, "it can't be seen whether this was posted before; it is posted again");
-                return Ok(None);
-            }
-        };
-        let messages: Messages = match response.parse() {
-            Ok(messages) => messages,
-            Err(_) => return Ok(None),
-        };
-        let found = messages.messages.into_iter().find(|message| {
-            message.metadata.as_ref().is_some_and(|metadata| {
-                metadata.event_type == METADATA_TYPE
-                    && metadata.event_payload.get("effect").and_then(Value::as_str)
-                        == Some(name.0.as_str())
-            })
-        });
-        Ok(found.map(|found| (ChannelId::new(channel), found.ts)))
-    }
 }
 
 /// Marks a post so that it can be found again; metadata of the author's own goes first.
@@ -243,7 +167,7 @@ fn posted(call: &Call, response: &Response) -> Option<(ChannelId, Ts)> {
     Some((answer.channel, answer.ts))
 }
 
-fn judged(error: &Error, is_unknown: bool) -> Tried {
+pub(super) fn judged(error: &Error, is_unknown: bool) -> Tried {
     match error.then() {
         Then::Retry => Tried::Again {
             error: error.to_string(),

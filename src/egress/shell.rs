@@ -9,6 +9,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, Wrap
 use tokio::sync::oneshot;
 use tracing::Instrument;
 
+use super::looking::Looks;
 use super::machine::{Input, Machine, Output, Queued};
 use super::sending::{PostedWindow, Sender};
 use crate::actor::alarm::Alarm;
@@ -76,6 +77,11 @@ impl Entrance {
         }
     }
 
+    /// How many calls are inside.
+    pub fn inside(&self) -> usize {
+        self.gate.inside()
+    }
+
     /// Hands over as many as there is room for, from the front; the rest stays.
     pub fn put(&self, waiting: &mut VecDeque<Committed>) {
         let mut calls = Vec::new();
@@ -127,6 +133,7 @@ impl OutboxShell {
                 reader: parts.reader,
                 installs: parts.installs,
                 posted: Rc::new(RefCell::new(PostedWindow::default())),
+                looks: Looks::default(),
             },
             clock: parts.clock,
             alarm: Alarm::default(),
@@ -189,7 +196,14 @@ impl Actor for OutboxShell {
 impl Handler<Put> for OutboxShell {
     type Result = ();
 
-    fn handle(&mut self, put: Put, context: &mut Self::Context) {
+    fn handle(&mut self, mut put: Put, context: &mut Self::Context) {
+        let now_ms = self.clock.unix_ms();
+        for Queued { committed, .. } in &mut put.0 {
+            if !committed.is_recovered {
+                // Not made yet: a later look need not go back any further.
+                committed.at_ms = now_ms;
+            }
+        }
         self.step(Input::Queued(put.0), context);
     }
 }

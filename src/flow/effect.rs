@@ -157,6 +157,9 @@ pub struct Committed {
     pub team: crate::slack::id::TeamId,
     /// What to do.
     pub effect: Effect,
+    /// When its turn was committed, or soon after, but before it was done: milliseconds since 1970; 0 where that is
+    /// not known.
+    pub at_ms: u64,
     /// It may have been done before a crash: look before doing it again.
     pub is_recovered: bool,
 }

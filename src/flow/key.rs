@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn apps_teams_handlers_and_scopes_never_share_a_key() {
+    fn rule_2_apps_teams_handlers_and_scopes_never_share_a_key() {
         let keys: std::collections::HashSet<Key> = [
             ("h", "a", "T1", Scope::User),
             ("g", "a", "T1", Scope::User),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::web::dial::{CloseCode, CloseReason, Fault, Frame, Message};
 use bytes::Bytes;
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
@@ -17,7 +17,6 @@ use crate::flow::ack::Released;
 use crate::flow::gate::{Gate, Permit};
 use crate::ingress::liveness::{Liveness, Verdict};
 use crate::ingress::standing::Counters;
-use crate::web::dial::Socket;
 
 /// What a pump tells its connection.
 #[derive(Debug)]
@@ -33,8 +32,8 @@ pub(super) enum News {
 pub(super) type Closing = mpsc::Receiver<()>;
 
 /// A socket and everything that goes through it.
-pub(super) struct Pump<T> {
-    pub(super) socket: Socket,
+pub(super) struct Pump<S, T> {
+    pub(super) socket: S,
     pub(super) acks: mpsc::Receiver<Released>,
     pub(super) closing: Closing,
     pub(super) clock: Clock,
@@ -77,7 +76,11 @@ impl Kept {
     }
 }
 
-impl<T: Fn(News)> Pump<T> {
+impl<S, T> Pump<S, T>
+where
+    S: Stream<Item = Result<Frame, Fault>> + Sink<Message, Error = Fault> + Unpin,
+    T: Fn(News),
+{
     /// Pumps until the socket is gone.
     pub(super) async fn run(mut self) {
         let mut kept = Kept::default();
@@ -291,23 +294,67 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    use actix_codec::Framed;
-    use actix_http::ws::{Codec, Frame};
-    use tokio::io::DuplexStream;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
     use super::*;
     use crate::slack::id::EnvelopeId;
 
     type Told = Rc<RefCell<Vec<News>>>;
 
-    /// A pump whose news nobody deals with, and Slack's end of its socket.
-    fn stuck() -> (
-        Framed<DuplexStream, Codec>,
-        Told,
-        mpsc::Sender<Released>,
-        mpsc::Sender<()>,
-    ) {
-        let (ours, slacks) = tokio::io::duplex(64 * 1024);
+    /// Our end of a socket, in memory.
+    struct Ours {
+        from_slack: mpsc::Receiver<Frame>,
+        to_slack: mpsc::Sender<Message>,
+    }
+
+    impl Stream for Ours {
+        type Item = Result<Frame, Fault>;
+
+        fn poll_next(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Self::Item>> {
+            self.from_slack
+                .poll_recv(context)
+                .map(|frame| frame.map(Ok))
+        }
+    }
+
+    impl Sink<Message> for Ours {
+        type Error = Fault;
+
+        fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Fault> {
+            self.to_slack.try_send(message).ok();
+            Ok(())
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Slack's end, and the ways to the pump.
+    struct Stuck {
+        frames: mpsc::Sender<Frame>,
+        messages: mpsc::Receiver<Message>,
+        told: Told,
+        acks: mpsc::Sender<Released>,
+        close: mpsc::Sender<()>,
+    }
+
+    /// A pump whose news nobody deals with.
+    fn stuck() -> Stuck {
+        let (frames, from_slack) = mpsc::channel(64);
+        let (to_slack, messages) = mpsc::channel(1024);
         let (acks, released) = mpsc::channel(8);
         let (close, closing) = mpsc::channel(1);
         let told = Told::default();
@@ -317,7 +364,10 @@ mod tests {
             move |news| told.borrow_mut().push(news)
         };
         let pump = Pump {
-            socket: Socket::over(Box::new(ours)),
+            socket: Ours {
+                from_slack,
+                to_slack,
+            },
             acks: released,
             closing,
             clock: Clock::system(),
@@ -326,24 +376,34 @@ mod tests {
             tell,
         };
         actix_rt::spawn(pump.run());
-        (Framed::new(slacks, Codec::new()), told, acks, close)
+        Stuck {
+            frames,
+            messages,
+            told,
+            acks,
+            close,
+        }
     }
 
-    fn text(n: usize) -> Message {
-        Message::Text(format!("{{\"type\":\"events_api\",\"n\":{n}}}").into())
+    fn text(n: usize) -> Frame {
+        Frame::Text(format!("{{\"type\":\"events_api\",\"n\":{n}}}").into())
     }
 
     #[actix_rt::test]
     async fn pings_are_answered_and_acks_leave_while_everything_behind_is_full() {
-        let (mut slack, told, acks, close) = stuck();
+        let Stuck {
+            frames: slack,
+            mut messages,
+            told,
+            acks,
+            close,
+        } = stuck();
         let frames = 20 * SOCKET_BATCH_MAX;
         for n in 0..frames {
             slack.send(text(n)).await.unwrap();
         }
-        slack
-            .send(Message::Ping(Bytes::from_static(b"are you there")))
-            .await
-            .unwrap();
+        let ping = Frame::Ping(Bytes::from_static(b"are you there"));
+        slack.send(ping).await.unwrap();
         let released = Released {
             envelope_id: EnvelopeId::new("e1"),
             answer: None,
@@ -352,12 +412,12 @@ mod tests {
         acks.send(released).await.unwrap();
         let mut is_acked = false;
         while !(is_ponged && is_acked) {
-            match slack.next().await.unwrap().unwrap() {
-                Frame::Pong(payload) => {
+            match messages.recv().await.unwrap() {
+                Message::Pong(payload) => {
                     assert_eq!(payload, "are you there");
                     is_ponged = true;
                 }
-                Frame::Text(text) => is_acked |= text.starts_with(b"{\"envelope_id\":\"e1\""),
+                Message::Text(text) => is_acked |= text.starts_with("{\"envelope_id\":\"e1\""),
                 other => panic!("{other:?}"),
             }
         }
@@ -384,13 +444,19 @@ mod tests {
         };
         assert!(shed, "every frame is handed over or counted");
         close.send(()).await.unwrap();
-        while !matches!(slack.next().await, Some(Ok(Frame::Close(_)))) {}
+        while !matches!(messages.recv().await, Some(Message::Close(_))) {}
     }
 
     #[actix_rt::test]
     async fn an_unanswered_close_takes_no_longer_than_it_may() {
         tokio::time::pause();
-        let (slack, told, _acks, close) = stuck();
+        let Stuck {
+            frames: slack,
+            told,
+            acks: _acks,
+            close,
+            ..
+        } = stuck();
         let clock = Clock::system();
         let begun = clock.now();
         close.send(()).await.unwrap();

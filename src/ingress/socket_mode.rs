@@ -16,7 +16,7 @@ use crate::slack::scan::{Fault, Scan};
     clippy::large_enum_variant,
     reason = "one at a time, and nearly all are the largest"
 )]
-pub(super) enum Read<'a> {
+pub(crate) enum Read<'a> {
     /// The socket is usable.
     Hello(Hello),
     /// Slack asks to leave; its reason.
@@ -70,7 +70,7 @@ impl<'a> Frame<'a> {
 }
 
 /// Reads a text frame.
-pub(super) fn read<'a>(bytes: &Bytes, frame: &'a str) -> Read<'a> {
+pub(crate) fn read<'a>(bytes: &Bytes, frame: &'a str) -> Read<'a> {
     let head = match Frame::read(frame) {
         Ok(head) => head,
         Err(fault) => return Read::Unreadable(fault.to_string()),

@@ -147,6 +147,7 @@ impl Exhumed {
                 app,
                 team,
                 effect: *effect,
+                at_ms: 0,
                 // Its last try may have been done after all.
                 is_recovered: true,
             }),

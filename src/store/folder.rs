@@ -162,7 +162,7 @@ pub(super) fn fold_all(folder: &Path, state: &mut State, now_ms: u64) -> Result<
         journal::read(&path, state.watermark()?, |read| {
             bytes += read.bytes;
             for (seq, line) in read.lines {
-                sum.add(seq, line)?;
+                sum.add(seq, line, read.at_ms)?;
             }
             sum.add_marks(read.marks);
             if bytes >= FOLD_BYTES {

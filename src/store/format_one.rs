@@ -12,9 +12,6 @@ use super::{Error, doing};
 use crate::flow::effect::Effect;
 use crate::slack::id::TeamId;
 
-/// The format's number.
-pub(super) const FORMAT: i64 = 1;
-
 /// Entries that are given on at once.
 const AT_ONCE: i64 = 10_000;
 
@@ -68,12 +65,14 @@ pub(super) fn read(
         let newest = marks.pop();
         for marks in marks {
             add(Read {
+                at_ms: 0,
                 bytes: 0,
                 lines: Vec::new(),
                 marks,
             })?;
         }
         add(Read {
+            at_ms: 0,
             bytes: entries.iter().map(Entry::bytes).sum(),
             lines,
             marks: newest.unwrap_or(MarkBatch {
@@ -231,6 +230,7 @@ impl Entry {
                 row: self.refers,
                 error: Cow::Owned(error),
                 came: self.came(&head),
+                effects: Cow::Borrowed(&[]),
             },
             DeadHead::Effect { app, team } => Line::DeadEffect {
                 turn: self.refers.unwrap_or_default(),

@@ -238,6 +238,7 @@ pub(super) fn read(
             .zip(lines)
             .filter(|(seq, _)| *seq > after);
         add(Read {
+            at_ms: from_sql(at_ms),
             bytes: entries.len(),
             lines: lines.collect(),
             marks: MarkBatch {
@@ -252,6 +253,8 @@ pub(super) fn read(
 
 /// A batch that was read back.
 pub(super) struct Read<'a> {
+    /// When it was written; 0 where that is not known.
+    pub(super) at_ms: u64,
     pub(super) bytes: usize,
     pub(super) lines: Vec<(u64, Line<'a>)>,
     pub(super) marks: MarkBatch,

@@ -96,6 +96,8 @@ pub(super) enum Line<'a> {
         error: Cow<'a, str>,
         #[serde(borrow)]
         came: Came<'a>,
+        #[serde(default, skip_serializing_if = "is_empty")]
+        effects: Cow<'a, [Effect]>,
     },
     Exhume {
         dead: u64,
@@ -203,11 +205,13 @@ impl<'a> Line<'a> {
                 key,
                 envelope,
                 error,
+                effects,
             } => Self::Dead {
                 key: Cow::Borrowed(key.as_str()),
                 row: *row,
                 error: Cow::Borrowed(error),
                 came: Came::of(envelope),
+                effects: Cow::Borrowed(effects),
             },
             Record::Requeue {
                 dead,

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_days_marks_are_a_few_runs_every_one_is_found_and_old_ones_go() {
+    fn rule_8_a_days_marks_are_a_few_runs_every_one_is_found_and_old_ones_go() {
         let mut db = Connection::open_in_memory().unwrap();
         db.execute_batch(SCHEMA).unwrap();
         let mark =

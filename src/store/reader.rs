@@ -19,9 +19,10 @@ use crate::slack::id::Ts;
 /// A stored state: the version of its shape, and its JSON.
 pub type StoredState = Option<(u32, Bytes)>;
 
-type Answer<T> = oneshot::Sender<Result<T, Error>>;
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
-enum Ask {
+/// A question, and where its answer goes.
+pub(crate) enum Ask {
     State(Key, Answer<StoredState>),
     Rows(Vec<u64>, Answer<Vec<(u64, Arc<Envelope>)>>),
     Posted(EffectName, Answer<Option<Ts>>),
@@ -43,6 +44,12 @@ impl std::fmt::Debug for Ask {
 }
 
 impl Reader {
+    /// A reader whose questions somebody else answers.
+    #[cfg(test)]
+    pub(super) fn asking(asks: mpsc::Sender<Ask>) -> Self {
+        Self { asks }
+    }
+
     /// The newest state of a key: submitted, else folded.
     ///
     /// # Errors

@@ -94,6 +94,8 @@ pub enum Record {
         envelope: Arc<Envelope>,
         /// Why.
         error: String,
+        /// What is to be done all the same: whoever waits for an answer is told.
+        effects: Vec<Effect>,
     },
     /// A dead letter leaves: dropped, or back in the inbox by a row that is submitted with this.
     Exhume {

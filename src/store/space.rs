@@ -29,6 +29,12 @@ impl Space {
         self.is_short.load(Ordering::Relaxed)
     }
 
+    /// Says so, where no disk is looked at.
+    #[cfg(test)]
+    pub(crate) fn set_short(&self, is_short: bool) {
+        self.is_short.store(is_short, Ordering::Relaxed);
+    }
+
     /// Looks again, and tells when it changed.
     pub(super) fn look(&self, path: &Path, free_bytes: &FreeBytes) {
         let Some(free) = free_bytes(path) else {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::journal::{bytes, from_sql, to_sql};
 use super::record::{DeadHead, RowHead};
 use super::sum::Sum;
-use super::{Error, RecoveredRow, doing, format_one, marks};
+use super::{Error, RecoveredRow, doing, format, marks};
 use crate::base::limits::POSTED_ON_DISK;
 use crate::flow::effect::{Committed, EffectName};
 use crate::flow::envelope::Mark;
@@ -18,29 +18,8 @@ use crate::slack::id::Ts;
 /// The file's name.
 pub(super) const FILE: &str = "state.db";
 
-/// The newest format that this module knows; `PRAGMA user_version` of `state.db`.
-const FORMAT: i64 = 2;
-
 /// Older ones may damage a database that two connections write and checkpoint at the same time.
 const SQLITE_OLDEST: i32 = 3_051_003;
-
-const SCHEMA: &str = "
-    CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-    CREATE TABLE state(key TEXT PRIMARY KEY, version INTEGER NOT NULL, seq INTEGER NOT NULL, state TEXT NOT NULL)
-        WITHOUT ROWID;
-    CREATE TABLE inbox(seq INTEGER PRIMARY KEY, name TEXT NOT NULL, key TEXT NOT NULL, head TEXT NOT NULL,
-        released INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, payload TEXT NOT NULL);
-    CREATE TABLE outbox(seq INTEGER NOT NULL, n INTEGER NOT NULL, name TEXT NOT NULL, app TEXT NOT NULL,
-        team TEXT NOT NULL, effect TEXT NOT NULL, PRIMARY KEY(seq, n)) WITHOUT ROWID;
-    CREATE TABLE posted(name TEXT PRIMARY KEY, channel TEXT NOT NULL, ts TEXT NOT NULL, at_ms INTEGER NOT NULL)
-        WITHOUT ROWID;
-    CREATE INDEX posted_at ON posted(at_ms);
-    CREATE TABLE dead(seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
-        key TEXT NOT NULL, error TEXT NOT NULL, head TEXT NOT NULL, body TEXT NOT NULL);
-    CREATE VIEW v_stuck AS SELECT key, count(*) AS waiting, min(seq) AS oldest FROM inbox GROUP BY key;
-    CREATE VIEW v_outbox AS SELECT app, team, name, json_extract(effect, '$.call.method') AS method FROM outbox;
-    CREATE VIEW v_dead AS SELECT datetime(at_ms / 1000, 'unixepoch') AS at, kind, name, key, error FROM dead;
-    PRAGMA user_version = 2;";
 
 /// A connection to `state.db`.
 #[derive(Debug)]
@@ -51,7 +30,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
-        let db = Connection::open(&path).map_err(doing("opening state.db"))?;
+        let mut db = Connection::open(&path).map_err(doing("opening state.db"))?;
         let fail = doing("preparing state.db");
         db.busy_timeout(std::time::Duration::from_secs(5))
             .and_then(|()| db.pragma_update(None, "journal_mode", "WAL"))
@@ -69,29 +48,16 @@ impl State {
                 ),
             });
         }
-        let found: i64 = db
-            .pragma_query_value(None, "user_version", |row| row.get(0))
-            .map_err(&fail)?;
-        match found {
-            0 => db
-                .execute_batch(&format!(
-                    "BEGIN IMMEDIATE; {SCHEMA} {} COMMIT;",
-                    marks::SCHEMA
-                ))
-                .map_err(&fail)?,
-            FORMAT => {}
-            // Its journal has another form, which is read by what it is; `state.db` itself is the same.
-            format_one::FORMAT => db
-                .pragma_update(None, "user_version", FORMAT)
-                .map_err(&fail)?,
-            _ => {
-                return Err(Error::Newer {
-                    path: path.display().to_string(),
-                    found,
-                    known: FORMAT,
-                });
-            }
-        }
+        format::bring_up(&mut db, &path)?;
+        Ok(Self { db })
+    }
+
+    /// A database in memory, for as long as somebody has it open under this name.
+    #[cfg(test)]
+    pub(super) fn in_memory(name: &str) -> Result<Self, Error> {
+        let mut db = Connection::open(format!("file:{name}?mode=memory&cache=shared"))
+            .map_err(doing("opening a database in memory"))?;
+        format::bring_up(&mut db, Path::new(name))?;
         Ok(Self { db })
     }
 
@@ -163,7 +129,7 @@ impl State {
         let fail = doing("reading the outbox");
         let mut query = self
             .db
-            .prepare("SELECT seq, n, name, app, team, effect FROM outbox ORDER BY seq, n")
+            .prepare("SELECT seq, n, name, app, team, effect, at_ms FROM outbox ORDER BY seq, n")
             .map_err(&fail)?;
         let mut rows = query.query([]).map_err(&fail)?;
         let mut found = Vec::new();
@@ -177,6 +143,7 @@ impl State {
                 team: row.get::<_, String>(4).map_err(&fail)?.into(),
                 effect: serde_json::from_str(&effect)
                     .map_err(|error| Error::Damaged(error.to_string()))?,
+                at_ms: row.get(6).map(from_sql).map_err(&fail)?,
                 is_recovered: true,
             });
         }
@@ -261,7 +228,7 @@ fn write_dead(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<
 
 fn write_effects(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Result<()> {
     let mut put = db.prepare_cached(
-        "INSERT INTO outbox(seq, n, name, app, team, effect) VALUES (?,?,?,?,?,?)",
+        "INSERT INTO outbox(seq, n, name, app, team, effect, at_ms) VALUES (?,?,?,?,?,?,?)",
     )?;
     for ((seq, n), waiting) in &sum.effects {
         put.execute(params![
@@ -270,7 +237,8 @@ fn write_effects(db: &Transaction<'_>, sum: &Sum, now_ms: u64) -> rusqlite::Resu
             waiting.name,
             waiting.app,
             waiting.team.as_str(),
-            json(&waiting.effect)?
+            json(&waiting.effect)?,
+            to_sql(waiting.at_ms)
         ])?;
     }
     let mut end = db.prepare_cached("DELETE FROM outbox WHERE seq = ? AND n = ?")?;
@@ -303,6 +271,14 @@ impl StateReader {
             .and_then(|()| db.pragma_update(None, "wal_autocheckpoint", 0))
             .map_err(doing("opening state.db"))?;
         Ok(Self { db })
+    }
+
+    /// The same database as [`State::in_memory`] of this name.
+    #[cfg(test)]
+    pub(super) fn in_memory(name: &str) -> Result<Self, Error> {
+        Connection::open(format!("file:{name}?mode=memory&cache=shared"))
+            .map(|db| Self { db })
+            .map_err(doing("opening a database in memory"))
     }
 
     pub(super) fn state(&self, key: &Key) -> Result<Option<(u32, Bytes)>, Error> {

@@ -1,5 +1,6 @@
 //! What a stretch of the journal comes to: what is settled within it leaves no trace.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Error;
@@ -26,6 +27,8 @@ pub(super) struct Waiting {
     pub(super) app: String,
     pub(super) team: TeamId,
     pub(super) effect: Effect,
+    /// When its cause was written, milliseconds since 1970; 0 where that is not known.
+    pub(super) at_ms: u64,
 }
 
 /// Something that was given up.
@@ -72,7 +75,7 @@ impl Sum {
     pub(super) fn add_batch(&mut self, batch: &Batch, at_ms: u64) -> Result<(), Error> {
         let mut hashes = Vec::new();
         for (seq, submission) in (batch.first..).zip(batch.submissions()) {
-            self.add(seq, Line::of(&submission.record))?;
+            self.add(seq, Line::of(&submission.record), at_ms)?;
             let mark = submission.mark.map(|mark| mark.0.to_be_bytes());
             hashes.extend(mark.into_iter().flatten());
         }
@@ -91,8 +94,8 @@ impl Sum {
         }
     }
 
-    /// Adds the entry `seq`.
-    pub(super) fn add(&mut self, seq: u64, line: Line<'_>) -> Result<(), Error> {
+    /// Adds the entry `seq`, written at `at_ms`.
+    pub(super) fn add(&mut self, seq: u64, line: Line<'_>, at_ms: u64) -> Result<(), Error> {
         self.upto = seq;
         match line {
             Line::Row { key, held, came } => {
@@ -108,23 +111,8 @@ impl Sum {
             Line::Survived { row } => *self.attempts.entry(row).or_default() -= 1,
             Line::Drop { row } => self.settle(Some(row)),
             Line::Exhume { dead } => drop(self.exhumed.insert(dead)),
-            Line::Turn { .. } => self.add_turn(seq, line),
-            Line::Dead {
-                key,
-                row,
-                error,
-                came,
-            } => {
-                self.settle(row);
-                self.dead.push(Dead {
-                    seq,
-                    name: came.event.clone().into_owned(),
-                    key: key.into_owned(),
-                    error: error.into_owned(),
-                    head: DeadHead::Delivery(head(&came, false)),
-                    body: came.payload.0.to_owned(),
-                });
-            }
+            Line::Turn { .. } => self.add_turn(seq, line, at_ms),
+            Line::Dead { .. } => self.add_dead_delivery(seq, line, at_ms),
             Line::Requeue {
                 dead,
                 name,
@@ -138,6 +126,8 @@ impl Sum {
                     app: app.into_owned(),
                     team,
                     effect: effect.into_owned(),
+                    // Its tries go back to before this entry.
+                    at_ms: 0,
                 };
                 self.effects.insert((seq, 0), waiting);
             }
@@ -156,7 +146,7 @@ impl Sum {
         Ok(())
     }
 
-    fn add_turn(&mut self, seq: u64, line: Line<'_>) {
+    fn add_turn(&mut self, seq: u64, line: Line<'_>, at_ms: u64) {
         let Line::Turn {
             key,
             event,
@@ -171,18 +161,8 @@ impl Sum {
             return;
         };
         self.settle(row);
-        if !effects.is_empty() {
-            let handler = key.split('/').next().unwrap_or_default();
-            for (n, effect) in (0..).zip(effects.into_owned()) {
-                let waiting = Waiting {
-                    name: format!("{event}/{handler}#{n}"),
-                    app: app.clone().into_owned(),
-                    team: team.clone(),
-                    effect,
-                };
-                self.effects.insert((seq, n), waiting);
-            }
-        }
+        let of = (&*event, &*key, &*app, &team);
+        self.add_effects(seq, of, effects, at_ms);
         let Some(state) = state else {
             return;
         };
@@ -194,6 +174,54 @@ impl Sum {
         (newest.seq, newest.version) = (seq, version);
         newest.state.clear();
         newest.state.push_str(state.0);
+    }
+
+    /// What a delivery (event, key, app, team) leads to is waiting.
+    fn add_effects(
+        &mut self,
+        seq: u64,
+        (event, key, app, team): (&str, &str, &str, &TeamId),
+        effects: Cow<'_, [Effect]>,
+        at_ms: u64,
+    ) {
+        if effects.is_empty() {
+            return;
+        }
+        let handler = key.split('/').next().unwrap_or_default();
+        for (n, effect) in (0..).zip(effects.into_owned()) {
+            let waiting = Waiting {
+                name: format!("{event}/{handler}#{n}"),
+                app: app.to_owned(),
+                team: team.clone(),
+                effect,
+                at_ms,
+            };
+            self.effects.insert((seq, n), waiting);
+        }
+    }
+
+    fn add_dead_delivery(&mut self, seq: u64, line: Line<'_>, at_ms: u64) {
+        let Line::Dead {
+            key,
+            row,
+            error,
+            came,
+            effects,
+        } = line
+        else {
+            return;
+        };
+        self.settle(row);
+        let of = (&*came.event, &*key, &*came.app, &came.team);
+        self.add_effects(seq, of, effects, at_ms);
+        self.dead.push(Dead {
+            seq,
+            name: came.event.clone().into_owned(),
+            key: key.into_owned(),
+            error: error.into_owned(),
+            head: DeadHead::Delivery(head(&came, false)),
+            body: came.payload.0.to_owned(),
+        });
     }
 
     fn add_dead_effect(&mut self, seq: u64, line: Line<'_>) -> Result<(), Error> {

@@ -184,6 +184,7 @@ fn unfinished_rows_waiting_effects_states_and_marks_come_back() {
         .collect();
     assert_eq!(effects, [(second, 1, "a/Ev1/k1#1")]);
     assert!(recovered.effects[0].is_recovered);
+    assert!(recovered.effects[0].at_ms > 0, "it is known since when");
     assert_eq!(recovered.marks.len(), 3);
     assert_eq!(opened.state("k1").unwrap(), r#"{"n":1}"#);
     assert_eq!(opened.state("k2").unwrap(), r#"{"n":5}"#);
@@ -228,7 +229,7 @@ fn rule_7_attempts_that_the_process_survived_do_not_count() {
 }
 
 #[test]
-fn what_is_not_folded_yet_is_read_from_memory() {
+fn rule_15_what_is_not_folded_yet_is_read_from_memory() {
     let folder = Folder::new();
     let (opened, _) = folder.open();
     opened.put(vec![turn("Ev1", None, "k", "{}", 0)]);
@@ -283,6 +284,7 @@ fn dead_letters_are_kept_with_their_error_and_payload() {
         key: Key::from_stored("h/a/T1/user/U1"),
         envelope: envelope("Ev1"),
         error: "it broke".into(),
+        effects: Vec::new(),
     }]);
     opened.store.close();
     let (opened, recovered) = folder.open();
@@ -304,6 +306,43 @@ fn dead_letters_are_kept_with_their_error_and_payload() {
         )
         .unwrap();
     assert_eq!(views, 1);
+}
+
+#[test]
+fn what_a_dead_letter_leads_to_waits_like_any_effect_until_it_is_done() {
+    let folder = Folder::new();
+    let (opened, _) = folder.open();
+    let row = opened.put(vec![row("Ev1")]);
+    let Record::Turn { effects, .. } = turn("Ev1", None, "k", "{}", 1) else {
+        panic!("a turn")
+    };
+    let dead = opened.put(vec![Record::DeadDelivery {
+        row: Some(row),
+        key: Key::from_stored("h/a/T1/user/U1"),
+        envelope: envelope("Ev1"),
+        error: "it broke".into(),
+        effects,
+    }]);
+    opened.store.close();
+    let (opened, recovered) = folder.open();
+    let effects: Vec<_> = recovered
+        .effects
+        .iter()
+        .map(|effect| {
+            (
+                effect.seq,
+                effect.n,
+                effect.name.0.as_str(),
+                effect.app.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(effects, [(dead, 0, "a/Ev1/h#0", "a")]);
+    opened.put(vec![sent(dead, 0)]);
+    opened.store.close();
+    let (opened, recovered) = folder.open();
+    assert!(recovered.effects.is_empty() && recovered.rows.is_empty());
+    opened.store.close();
 }
 
 #[test]
@@ -414,7 +453,7 @@ fn garble(path: &Path, from: u64, rng: &mut crate::base::rng::Rng) {
 }
 
 #[test]
-fn a_write_that_fails_at_any_step_is_told_once_and_what_was_answered_before_is_there() {
+fn rule_5_a_write_that_fails_at_any_step_is_told_once_and_what_was_answered_before_is_there() {
     for step in [Step::Create, Step::Insert, Step::Commit] {
         let folder = Folder::new();
         let is_failing = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -467,7 +506,7 @@ fn a_write_that_fails_at_any_step_is_told_once_and_what_was_answered_before_is_t
 }
 
 #[test]
-fn a_disk_that_fills_up_is_seen_in_time_and_room_is_seen_again() {
+fn rule_5_a_disk_that_fills_up_is_seen_in_time_and_room_is_seen_again() {
     let folder = Folder::new();
     let free = Arc::new(AtomicU64::new(u64::MAX));
     let asked = Arc::clone(&free);

@@ -40,6 +40,9 @@ pub struct Queue {
     is_in_memory: bool,
     wake: Condvar,
     submitters: Mutex<Vec<Tell>>,
+    /// Wakes the simulation's writer, which is a task.
+    #[cfg(test)]
+    pub(super) submitted: tokio::sync::Notify,
 }
 
 impl std::fmt::Debug for Queue {
@@ -56,6 +59,8 @@ impl Queue {
             is_in_memory: false,
             wake: Condvar::new(),
             submitters: Mutex::default(),
+            #[cfg(test)]
+            submitted: tokio::sync::Notify::new(),
         }
     }
 
@@ -95,6 +100,8 @@ impl Queue {
         drop(machine);
         if was_empty {
             self.wake.notify_one();
+            #[cfg(test)]
+            self.submitted.notify_one();
         }
         first
     }
@@ -128,6 +135,15 @@ impl Queue {
                         .unwrap_or_else(PoisonError::into_inner);
                 }
             }
+        }
+    }
+
+    /// Everything that waits now.
+    #[cfg(test)]
+    pub(super) fn try_take(&self) -> Option<Batch> {
+        match self.lock().next() {
+            Next::Write(batch) => Some(batch),
+            Next::Wait | Next::End => None,
         }
     }
 

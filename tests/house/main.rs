@@ -148,6 +148,12 @@ fn every_dependency_has_a_reason() {
 }
 
 #[test]
+fn every_rule_of_a_delivery_has_its_tests() {
+    let sources = files(&["src", "tests"]);
+    none(&rules_without_tests(&top("ARCHITECTURE.md"), &sources));
+}
+
+#[test]
 fn the_changelog_has_an_unreleased_section() {
     none(&changelog_without_unreleased(&top("CHANGELOG.md")));
 }
@@ -210,6 +216,33 @@ fn dependencies_without_a_reason(manifest: &str, architecture: &str) -> Vec<Stri
         .filter(|(name, _)| !used.contains(&name.as_str()))
     {
         violations.push(format!("ARCHITECTURE.md: {name} is no dependency any more"));
+    }
+    violations
+}
+
+/// Each row of the rules table names files, and each of them has a test whose name begins with the rule's number.
+fn rules_without_tests(architecture: &str, sources: &[(String, String)]) -> Vec<String> {
+    let rows = table(architecture, "rules");
+    let mut violations = Vec::new();
+    if rows.is_empty() {
+        violations.push("ARCHITECTURE.md: has no table between the rules markers".to_owned());
+    }
+    for (rule, paths) in rows {
+        let number = rule.split(' ').next().unwrap_or_default();
+        let test = format!("fn rule_{number}_");
+        let has_test = |path: &str| {
+            let source = sources.iter().find(|(of, _)| of == path);
+            source.is_some_and(|(_, text)| text.contains(&test))
+        };
+        let mut paths = paths.split(", ").filter(|path| !path.is_empty()).peekable();
+        if paths.peek().is_none() {
+            violations.push(format!("ARCHITECTURE.md: rule {number} has no test"));
+        }
+        for path in paths.filter(|path| !has_test(path)) {
+            violations.push(format!(
+                "ARCHITECTURE.md: {path} has no test of rule {number}"
+            ));
+        }
     }
     violations
 }
@@ -342,6 +375,20 @@ fn first_listing_that_differs(readme: &str, example: &str) -> Vec<String> {
         "README.md:{}: the first listing has no end",
         fence + 1
     )]
+}
+
+#[test]
+fn the_rule_about_a_deliverys_rules_can_fail() {
+    let rules = "<!-- rules -->\n| r | t |\n|---|---|\n| 1 x | `a.rs`, b.rs |\n| 2 y | |\n| 3 z | a.rs |\n<!-- /rules -->";
+    let source = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let sources = [
+        source("a.rs", "fn rule_1_x() {} fn rule_3_y() {}"),
+        source("b.rs", "fn rule_11_x() {}"),
+    ];
+    let found = rules_without_tests(rules, &sources);
+    let expected = ["b.rs has no test of rule 1", "rule 2 has no test"];
+    assert_eq!(found, expected.map(|it| format!("ARCHITECTURE.md: {it}")));
+    assert_eq!(rules_without_tests("no table", &[]).len(), 1);
 }
 
 #[test]

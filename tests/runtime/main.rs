@@ -5,6 +5,7 @@ mod bots;
 mod crash;
 mod end_to_end;
 mod folder;
+#[path = "../judge/judge.rs"]
 mod judge;
 mod operator;
 mod sentinel;

@@ -60,7 +60,12 @@ impl Drop for Watch {
 
 /// Whether a line with this text was logged during this test, at whatever level.
 pub(crate) fn has_logged(text: &str) -> bool {
-    lines().iter().any(|line| line.contains(text))
+    times_logged(text) > 0
+}
+
+/// How many lines with this text were logged during this test, at whatever level.
+pub(crate) fn times_logged(text: &str) -> usize {
+    lines().iter().filter(|line| line.contains(text)).count()
 }
 
 /// Warnings that nobody declared, and declared ones that never came.

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn deliveries_wait_for_the_state_and_run_one_at_a_time_in_order() {
+    fn rule_6_deliveries_wait_for_the_state_and_run_one_at_a_time_in_order() {
         use Input::{Committed, Delivered, Loaded};
         let out = run(vec![
             Delivered(1),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_head_blocks_its_key_then_is_given_up_and_the_key_goes_on() {
+    fn rule_6_a_failing_head_blocks_its_key_then_is_given_up_and_the_key_goes_on() {
         let mut inputs = vec![Input::Loaded, Input::Delivered(1), Input::Delivered(2)];
         for _ in 0..TURN_ATTEMPTS_MAX {
             inputs.push(Input::Failed("no".into()));

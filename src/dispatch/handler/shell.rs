@@ -389,3 +389,38 @@ impl Drop for HandlerShell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::effect::{Call, Memo};
+
+    fn outcome(effect: Effect) -> Outcome {
+        Outcome {
+            state: None,
+            version: 1,
+            effects: vec![effect],
+            answer: None,
+        }
+    }
+
+    #[test]
+    fn rule_10_over_quota_a_turn_that_sends_a_memo_is_refused_and_others_are_not() {
+        let memo = || {
+            let memo = serde_json::json!({"name": "count", "body": {}, "key": "h/a/T1/user/U1",
+                "from": "h/a/T1/user/U2", "hops": 1,
+                "context": {"team": "T1", "user": "U1", "channel": "C1", "ts": "", "thread_ts": ""}});
+            let memo: Memo = serde_json::from_str(&memo.to_string()).unwrap();
+            outcome(Effect::Memo(memo))
+        };
+        let call = outcome(Effect::Call(Call {
+            method: "chat.postMessage".into(),
+            args: serde_json::Map::new(),
+            posted: std::collections::BTreeMap::default(),
+        }));
+        let refused = checked(memo(), true).unwrap_err();
+        assert!(refused.contains("wait on disk"), "{refused}");
+        assert!(checked(memo(), false).is_ok());
+        assert!(checked(call, true).is_ok());
+    }
+}

@@ -94,7 +94,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn marks_are_known_for_ten_minutes_and_later_events_say_so() {
+    fn rule_8_marks_are_known_for_ten_minutes_and_later_events_say_so() {
         let now = Clock::system().now();
         let mut dedupe = Dedupe::new(now, 1000, 400);
         dedupe.put(now, Mark(1), 7, |_| false);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cap_holds_and_what_is_open_is_never_forgotten() {
+    fn rule_8_the_cap_holds_and_what_is_open_is_never_forgotten() {
         let now = Clock::system().now();
         let mut dedupe = Dedupe::new(now, 1000, 0);
         for n in 0..(MARKS_IN_MEMORY_MAX as u128 + 10) {

@@ -2,6 +2,7 @@
 //! effects out. It owns every delivery of its shard from admission to its end.
 
 mod admission;
+mod checking;
 mod durability;
 mod exhuming;
 mod lagging;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
+
+use checking::Checking;
 
 use super::dedupe::Dedupe;
 use crate::base::clock::Instant;
@@ -164,6 +167,8 @@ struct Resident {
     in_mailbox: usize,
     /// How often its actor was lost since its last commit.
     losses: u32,
+    /// The newest delivery that was not stored at once: its row must come before those of later ones.
+    fresh: Option<u64>,
     lagging: VecDeque<u64>,
     is_reading: bool,
 }
@@ -215,7 +220,7 @@ pub(super) struct Machine {
     events: Map<u64, Event>,
     open: Map<u64, Open>,
     residents: Map<Key, Resident>,
-    checking: Map<u64, Arrival>,
+    checking: Checking,
     /// Rows of an earlier run, with how many runs ended while they ran.
     suspects: Map<u64, u32>,
     fresh: VecDeque<(Instant, u64)>,
@@ -240,7 +245,7 @@ impl Machine {
             events: Map::default(),
             open: Map::default(),
             residents: Map::default(),
-            checking: Map::default(),
+            checking: Checking::default(),
             suspects: Map::default(),
             fresh: VecDeque::new(),
             held: VecDeque::new(),

@@ -111,6 +111,11 @@ impl Entrance {
         self.gate.try_enter()
     }
 
+    /// How many envelopes are inside.
+    pub fn inside(&self) -> usize {
+        self.gate.inside()
+    }
+
     /// Hands over envelopes, each with its permit.
     pub fn put(&self, arrivals: Vec<Arrival>) {
         if !arrivals.is_empty() {

@@ -110,7 +110,7 @@ fn targets(envelope: &Envelope) -> Vec<(String, usize)> {
 }
 
 #[test]
-fn every_handler_gets_it_and_within_one_the_first_matching_route() {
+fn rule_1_every_handler_gets_it_and_within_one_the_first_matching_route() {
     let message = json!({"type": "message", "user": "U1", "channel": "C1", "ts": "1.2", "text": "hello team"});
     assert_eq!(
         targets(&event(&message)),
@@ -122,7 +122,7 @@ fn every_handler_gets_it_and_within_one_the_first_matching_route() {
 }
 
 #[test]
-fn what_lacks_the_keys_field_does_not_match_and_a_panicking_predicate_neither() {
+fn rule_2_what_lacks_the_keys_field_does_not_match_and_a_panicking_predicate_neither() {
     let nobody = json!({"type": "message", "channel": "C1", "ts": "1.2", "text": "hello"});
     assert_eq!(
         targets(&event(&nobody)).len(),
@@ -192,7 +192,7 @@ impl HandlerActor for Deaf {
 }
 
 #[test]
-fn every_fault_of_the_wiring_is_told_at_once() {
+fn rule_1_a_command_with_two_answers_and_every_other_fault_of_the_wiring_is_told_at_once() {
     let handlers = vec![
         Registration::of::<Greeter>(),
         Registration::of::<Greeter>(),

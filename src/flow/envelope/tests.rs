@@ -16,7 +16,7 @@ fn read(kind: Kind, payload: &str) -> Result<Envelope, Unreadable> {
 }
 
 #[test]
-fn an_event_is_known_by_app_and_event_id() {
+fn rule_8_an_event_is_known_by_app_and_event_id() {
     let envelope = read(
         Kind::Event,
         r#"{"team_id":"T9","event_id":"Ev1","event_time":17,"authorizations":[{"team_id":"T1"}],
@@ -63,7 +63,7 @@ fn a_callback_without_an_event_is_named_by_its_own_type() {
 }
 
 #[test]
-fn rtm_frames_with_a_ts_are_known_by_type_channel_and_ts_and_others_never() {
+fn rule_8_rtm_frames_with_a_ts_are_known_by_type_channel_and_ts_and_others_never() {
     let message = read(
         Kind::RtmEvent,
         r#"{"type":"message","channel":"C1","ts":"1.2"}"#,
@@ -75,7 +75,7 @@ fn rtm_frames_with_a_ts_are_known_by_type_channel_and_ts_and_others_never() {
 }
 
 #[test]
-fn commands_and_interactions_are_known_by_envelope() {
+fn rule_8_commands_and_interactions_are_known_by_envelope() {
     let command = read(
         Kind::Command,
         r#"{"command":"/x","text":"","team_id":"T1","channel_id":"C1","user_id":"U1"}"#,

@@ -29,8 +29,8 @@ pub struct NewApp {
     pub slots: usize,
     /// Whether what came over RTM during a gap is asked for afterwards.
     pub backfill: bool,
-    /// How long its sockets may take for what.
-    pub times: SocketTimes,
+    /// How long its sockets may take for what, where it is not as for the others.
+    pub times: Option<SocketTimes>,
 }
 
 impl Default for NewApp {
@@ -41,7 +41,7 @@ impl Default for NewApp {
             bot_tokens: Vec::new(),
             slots: SLOTS_DEFAULT,
             backfill: false,
-            times: SocketTimes::default(),
+            times: None,
         }
     }
 }
@@ -84,20 +84,23 @@ pub struct Connections {
     supervisor: WayBack<SupervisorShell>,
     standings: Standings,
     installs: Installs,
+    times: SocketTimes,
     lines: Arc<Mutex<Vec<Line>>>,
 }
 
 impl Connections {
-    /// The connections of this supervisor, none yet.
+    /// The connections of this supervisor, none yet; their sockets may take so long, unless an app says otherwise.
     pub fn new(
         supervisor: WayBack<SupervisorShell>,
         standings: Standings,
         installs: Installs,
+        times: SocketTimes,
     ) -> Self {
         Self {
             supervisor,
             standings,
             installs,
+            times,
             lines: Arc::default(),
         }
     }
@@ -132,7 +135,7 @@ impl Connections {
     /// When it is there already, or lacks a token.
     pub fn prepare(&self, app: NewApp) -> Result<Vec<Line>, NotDone> {
         let mut lines = self.locked();
-        let new = lines_of(app, &lines)?;
+        let new = lines_of(app, &lines, self.times)?;
         for line in &new {
             self.installs.expect(&line.app);
         }
@@ -206,7 +209,7 @@ impl Connections {
 }
 
 /// One connection for an app-level token, or one for each bot token over RTM, named apart from what is there.
-fn lines_of(app: NewApp, known: &[Line]) -> Result<Vec<Line>, NotDone> {
+fn lines_of(app: NewApp, known: &[Line], times: SocketTimes) -> Result<Vec<Line>, NotDone> {
     let name = AppName::new(&app.name);
     if app.name.is_empty() || app.bot_tokens.is_empty() {
         return Err(NotDone::Incomplete("an app needs a name and a bot token"));
@@ -223,7 +226,7 @@ fn lines_of(app: NewApp, known: &[Line]) -> Result<Vec<Line>, NotDone> {
         app: name.clone(),
         name: called,
         transport,
-        times: app.times,
+        times: app.times.unwrap_or(times),
     };
     if let Some(app_token) = app.app_token {
         let transport = Transport::SocketMode {
@@ -269,6 +272,10 @@ mod tests {
             slots: 40,
             ..NewApp::default()
         }
+    }
+
+    fn lines_of(app: NewApp, known: &[Line]) -> Result<Vec<Line>, NotDone> {
+        super::lines_of(app, known, SocketTimes::default())
     }
 
     fn names(lines: &[Line]) -> Vec<&str> {

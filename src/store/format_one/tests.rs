@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use crate::store::format;
 use crate::store::tests::{Folder, envelope};
 
 const JOURNAL: &str = r#"
@@ -35,11 +36,7 @@ const JOURNAL: &str = r#"
 #[test]
 fn a_store_of_format_1_is_brought_to_todays_format_with_everything_in_it() {
     let folder = Folder::new();
-    let (opened, _) = folder.open();
-    opened.store.close();
-    let state = Connection::open(folder.path().join("state.db")).unwrap();
-    state.pragma_update(None, "user_version", 1).unwrap();
-    drop(state);
+    format::tests::state_of(folder.path(), 1);
     let journal = Connection::open(folder.path().join("journal-00000000000000000001.db")).unwrap();
     journal.execute_batch(JOURNAL).unwrap();
     let now_ms = crate::base::clock::Clock::system().unix_ms();
@@ -74,10 +71,6 @@ fn a_store_of_format_1_is_brought_to_todays_format_with_everything_in_it() {
     opened.store.close();
 
     let state = Connection::open(folder.path().join("state.db")).unwrap();
-    let format: i64 = state
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .unwrap();
-    assert_eq!(format, 2);
     let dead: (String, String) = state
         .query_row("SELECT name, error FROM dead", [], |row| {
             Ok((row.get(0)?, row.get(1)?))

@@ -36,6 +36,7 @@ fn dead_delivery(id: &str, key: &str) -> Record {
         key: Key::from_stored(key),
         envelope: command(id),
         error: "it failed with xoxb-1-2".into(),
+        effects: Vec::new(),
     }
 }
 

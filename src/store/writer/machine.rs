@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_waits_is_one_batch_numbered_in_its_order() {
+    fn rule_3_everything_that_waits_is_one_batch_numbered_in_its_order() {
         let mut machine = Machine::new(7);
         assert!(matches!(machine.next(), Next::Wait));
         let first = vec![release(1, Some(Mark(5)), 0), release(2, None, 1)];

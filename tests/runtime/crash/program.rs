@@ -11,14 +11,14 @@ use callboard::config::Transport;
 use crate::stand::{Stand, until};
 
 /// One life of the program. Dropping it kills it.
-pub(super) struct Program {
+pub(crate) struct Program {
     child: RefCell<Child>,
     log: PathBuf,
 }
 
 impl Program {
     /// Starts `callboard run` against the stand's simulator, on the stand's store.
-    pub(super) fn start(stand: &Stand) -> Self {
+    pub(crate) fn start(stand: &Stand) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_callboard"));
         command.env_clear().arg("run").arg("--config");
         command.arg(config_of(stand.folder()));
@@ -27,7 +27,7 @@ impl Program {
 
     /// Starts this test binary once more: `test`, a test by its full name, finds the configuration in the variable
     /// `variable`, and is to host something instead of testing it.
-    pub(super) fn start_self(stand: &Stand, test: &str, variable: &str) -> Self {
+    pub(crate) fn start_self(stand: &Stand, test: &str, variable: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.env_clear();
         command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
@@ -62,12 +62,12 @@ impl Program {
     }
 
     /// SIGKILL.
-    pub(super) fn kill(self) {
+    pub(crate) fn kill(self) {
         drop(self);
     }
 
     /// SIGTERM; gives back the exit code.
-    pub(super) fn stop(self) -> Option<i32> {
+    pub(crate) fn stop(self) -> Option<i32> {
         let id = self.child.borrow().id().to_string();
         let sent = Command::new("kill").arg("-TERM").arg(id).status().unwrap();
         assert!(sent.success());
@@ -80,12 +80,12 @@ impl Program {
         code
     }
 
-    pub(super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.child.borrow_mut().try_wait().unwrap().is_none()
     }
 
     /// What it had to say, for a test that fails.
-    pub(super) fn told(&self) -> String {
+    pub(crate) fn told(&self) -> String {
         let lines = std::fs::read_to_string(&self.log).unwrap_or_default();
         format!("the program is of no use; it said:\n{lines}")
     }
@@ -101,7 +101,7 @@ impl Drop for Program {
 }
 
 /// Everything that all lives logged.
-pub(super) fn logged(stand: &Stand) -> Vec<String> {
+pub(crate) fn logged(stand: &Stand) -> Vec<String> {
     let text = std::fs::read_to_string(log_of(stand.folder())).unwrap();
     text.lines().map(str::to_owned).collect()
 }

@@ -126,7 +126,7 @@ fn the_apps_own_posts_and_small_talk_are_acked_and_not_answered() {
 }
 
 #[test]
-fn an_event_that_slack_delivers_again_and_again_is_handled_once() {
+fn rule_8_an_event_that_slack_delivers_again_and_again_is_handled_once() {
     // The deadline is shorter than any sync to disk, so nearly every ack is too late and the event comes again.
     let mut stand = stand_with(callboard::sim::Options {
         ack_deadline: std::time::Duration::from_micros(200),

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use callboard::app::{Callboard, Ended};
 use callboard::sim::{Via, What};
 use serde_json::Value;
 
-use crate::bots::let_through;
+use crate::bots::{Greeter, let_through};
 use crate::judge::Rules;
-use crate::stand::stand;
+use crate::sentinel::has_logged;
+use crate::stand::{stand, until};
 
 #[test]
-fn a_commands_answer_rides_in_its_ack_and_only_its_user_sees_it() {
+fn rule_4_a_commands_answer_rides_in_its_ack_and_only_its_user_sees_it() {
     let mut stand = stand();
     let running = stand.start();
     stand.says(0, 1, "hello");
@@ -33,7 +35,7 @@ fn a_commands_answer_rides_in_its_ack_and_only_its_user_sees_it() {
 }
 
 #[test]
-fn a_slow_commands_ack_goes_before_the_deadline_and_its_answer_by_the_response_url() {
+fn rule_4_a_slow_commands_ack_goes_before_the_deadline_and_its_answer_by_the_response_url() {
     let mut stand = stand();
     let running = stand.start();
     let slow = stand.runs(0, "/greeted", "naps=3300");
@@ -62,6 +64,59 @@ fn a_slow_commands_ack_goes_before_the_deadline_and_its_answer_by_the_response_u
     let failed = |what: &What| matches!(what, What::CommandFailed { .. });
     assert!(!stand.record().iter().any(|entry| failed(&entry.what)));
     stand.settle(running, &Rules::default());
+}
+
+#[test]
+fn rule_4_a_command_given_up_after_its_ack_left_is_told_so_by_the_response_url() {
+    let mut stand = stand();
+    stand
+        .log
+        .expect("a delivery is given up and kept as a dead letter");
+    let running = stand.start();
+    // Every try takes a while and fails: the last one ends long after the ack had to go.
+    let hopeless = stand.runs(0, "/greeted", "naps=700 fails=99");
+    stand.recorded("the ack without an answer", 1, |what| {
+        matches!(what, What::Ack { envelope_id, has_payload: false, is_late: false, .. }
+            if *envelope_id == hopeless)
+    });
+    stand.recorded("the apology", 1, |what| {
+        matches!(what, What::EphemeralShown { envelope_id, text, via: Via::ResponseUrl, .. }
+            if *envelope_id == hopeless && text == "Sorry, that did not work.")
+    });
+    assert_eq!(running.stop(), Ended::Settled);
+    let shown = |what: &What| matches!(what, What::EphemeralShown { .. });
+    let record = stand.record();
+    assert_eq!(
+        record.iter().filter(|it| shown(&it.what)).count(),
+        1,
+        "once"
+    );
+    let dead = stand.dead();
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert!(dead[0].error.contains("asked to fail"), "{dead:?}");
+}
+
+#[test]
+fn rule_12_a_jobs_result_that_nobody_takes_any_more_is_a_dead_letter_and_logged() {
+    let mut stand = stand();
+    let running = stand.start();
+    stand.runs(0, "/report", "topic-0 waits");
+    stand.recorded("the order", 1, |what| {
+        matches!(what, What::Posted { text, via: Via::Call, .. } if text.ends_with(": working"))
+    });
+    stand.all_acked();
+    // The job waits for nobody; it is left for the next start.
+    assert_ne!(running.stop(), Ended::Settled);
+    stand.log.expect("see `callboard inspect dead`");
+    let running = stand.start_with(Callboard::handler::<Greeter>);
+    until("the result is buried", || {
+        has_logged("see `callboard inspect dead`")
+    });
+    assert_eq!(running.stop(), Ended::Settled);
+    let dead = stand.dead();
+    assert_eq!(dead.len(), 1, "{dead:?}");
+    assert!(dead[0].error.contains("no handler has a route"), "{dead:?}");
+    assert!(dead[0].body.contains("report.compile"), "{dead:?}");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Calls inside a turn: reads are awaited, writes are recorded, and what they post can be named before and after it
 //! has a `ts`.
 
+use callboard::app::Ended;
 use callboard::prelude::*;
 use callboard::sim::What;
 
+use crate::sentinel::has_logged;
 use crate::stand::{Stand, stand, until};
 
 /// Says who somebody is.
@@ -54,6 +56,81 @@ fn rule_11_a_turn_waits_for_what_it_reads_and_learns_of_a_refusal() {
     let asked = |what: &What| matches!(what, What::Call { method, .. } if method == "users.info");
     let record = stand.record();
     assert_eq!(record.iter().filter(|it| asked(&it.what)).count(), 3);
+}
+
+/// Books a seat by a call whose answer it needs, and keeps the ticket.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Booker {
+    tickets: Vec<String>,
+}
+
+impl HandlerActor for Booker {
+    const NAME: &'static str = "booker";
+
+    fn routes(routes: &mut Routes<Self>) {
+        routes.on::<Message>().containing("book").per_user();
+    }
+}
+
+impl On<Message> for Booker {
+    async fn on(&mut self, message: Message, turn: &mut Turn) -> Result<()> {
+        let args = serde_json::json!({"channel": message.channel, "text": message.text});
+        let serde_json::Value::Object(args) = args else {
+            return Err("an object".into());
+        };
+        let posted = turn.call_at_least_once("chat.postMessage", args).await?;
+        let ticket = posted["ts"].as_str().ok_or("no ticket")?;
+        self.tickets.push(ticket.to_owned());
+        turn.say(format!("tickets {}", self.tickets.join(" and ")));
+        if message.text.contains("twice") && turn.attempt() == 1 {
+            return Err("asked to fail after its call".into());
+        }
+        Ok(())
+    }
+}
+
+/// The `ts` of each successful post of `text`.
+fn booked(stand: &mut Stand, text: &str) -> Vec<String> {
+    let ts = |what: &What| match what {
+        What::Call {
+            method,
+            args,
+            ok: true,
+            ts: Some(ts),
+            ..
+        } if method == "chat.postMessage" && args["text"] == text => Some(ts.as_str().to_owned()),
+        _ => None,
+    };
+    let record = stand.record();
+    record.iter().filter_map(|it| ts(&it.what)).collect()
+}
+
+#[test]
+fn rule_11_a_call_at_least_once_answers_in_its_turn_and_is_made_again_when_the_turn_is() {
+    let mut stand = stand();
+    let running = stand.start_with(Callboard::handler::<Booker>);
+    stand.says(0, 0, "book a seat");
+    // Right behind: its call waits until the first turn's commit is durable.
+    stand.says(0, 0, "book it twice");
+    until("both turns are answered", || stand.posts().len() == 5);
+    stand.all_acked();
+    assert_eq!(running.stop(), Ended::Settled);
+    let first = booked(&mut stand, "book a seat");
+    let second = booked(&mut stand, "book it twice");
+    assert_eq!((first.len(), second.len()), (1, 2), "once, and once again");
+    // Of the turn that failed nothing is left but its call.
+    let (first, second) = (&first[0], &second[1]);
+    let told = [
+        format!("tickets {first}"),
+        format!("tickets {first} and {second}"),
+    ];
+    let posts = stand.posts();
+    let tickets: Vec<&String> = posts
+        .iter()
+        .filter(|it| it.starts_with("tickets"))
+        .collect();
+    assert_eq!(tickets, told.iter().collect::<Vec<_>>());
+    assert!(has_logged("asked to fail after its call"));
 }
 
 /// Keeps a message of its own, and does things to it when somebody says so.

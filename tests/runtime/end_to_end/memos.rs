@@ -7,7 +7,7 @@ use callboard::prelude::*;
 
 use crate::bots::{Clerk, Greeter};
 use crate::judge::{Bot, Record, Rules, judge};
-use crate::sentinel::has_logged;
+use crate::sentinel::{has_logged, times_logged};
 use crate::stand::{stand, until};
 
 /// Counts the greetings of a user, and tells the board of the workspace.
@@ -194,6 +194,7 @@ fn rule_10_two_keys_that_write_to_each_other_for_ever_are_stopped_and_others_fee
 #[test]
 fn rule_10_a_memo_to_a_handler_that_is_not_there_is_a_dead_letter_and_its_sender_goes_on() {
     let mut stand = stand();
+    stand.log.expect("see `callboard inspect dead`");
     let running = stand.start_with(Callboard::handler::<Clerk>);
     for n in 0..3 {
         stand.says(0, n, "hello");
@@ -208,6 +209,7 @@ fn rule_10_a_memo_to_a_handler_that_is_not_there_is_a_dead_letter_and_its_sender
     judge(&Record::of(stand.record()), &rules).assert_kept();
     let dead = stand.dead();
     assert_eq!(dead.len(), 3, "{dead:?}");
+    assert_eq!(times_logged("see `callboard inspect dead`"), 3, "each once");
     for letter in &dead {
         assert!(
             letter.error.contains("no handler has a route"),

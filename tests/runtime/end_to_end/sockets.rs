@@ -17,7 +17,7 @@ pub(super) fn brisk() -> Stand {
         ..Options::default()
     });
     for app in &mut stand.config.apps {
-        let times = &mut app.connection.times;
+        let times = app.connection.times.get_or_insert_default();
         times.hello_within = Duration::from_millis(1500);
         times.close_within = Duration::from_millis(300);
         times.retire_within = Duration::from_secs(2);

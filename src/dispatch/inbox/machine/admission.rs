@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::checking::Answer;
 use super::{Consequence, Unnumbered};
 use super::{Event, Machine, Open, Output, Resident, Row, ephemeral};
 use crate::base::clock::Instant;
@@ -22,11 +23,12 @@ impl Machine {
             seen.map(Ok)
         });
         match known {
+            None if self.checking.is_before(&arrival) => self.checking.follow(arrival),
             None => self.admit(now, arrival, out),
             Some(Ok(first)) => self.repeat(first, arrival, out),
             Some(Err(mark)) => {
                 let number = self.number();
-                self.checking.insert(number, arrival);
+                self.checking.ask(number, arrival);
                 out.push(Output::ReadMark(number, mark));
             }
         }
@@ -47,7 +49,8 @@ impl Machine {
         !self.dedupe.covers(happened_s) || (arrival.is_retry && happened_s == 0)
     }
 
-    /// The disk was asked. Nothing known means that it could not be: then it is left un-acked.
+    /// The disk was asked. Nothing known means that it could not be: then it is left un-acked. What waited behind it
+    /// goes on too.
     pub(super) fn checked(
         &mut self,
         now: Instant,
@@ -55,21 +58,21 @@ impl Machine {
         is_known: Option<bool>,
         out: &mut Vec<Output>,
     ) {
-        let Some(arrival) = self.checking.remove(&number) else {
-            return;
+        let answer = match is_known {
+            None => Answer::Failed,
+            Some(true) => Answer::Known,
+            Some(false) => Answer::New,
         };
-        let Some(is_known) = is_known else {
-            self.counted.shed += 1;
-            return;
-        };
-        // Another copy may have been admitted meanwhile.
-        let seen = arrival
-            .envelope
-            .mark()
-            .and_then(|mark| self.dedupe.get(mark));
-        match seen.or(is_known.then_some(0)) {
-            Some(first) => self.repeat(first, arrival, out),
-            None => self.admit(now, arrival, out),
+        for (arrival, answer) in self.checking.answered(number, answer) {
+            // Another copy may have been admitted meanwhile.
+            let mark = arrival.envelope.mark();
+            let first = mark.and_then(|mark| self.dedupe.get(mark));
+            match (first, answer) {
+                (Some(first), _) => self.repeat(first, arrival, out),
+                (None, Answer::Known) => self.repeat(0, arrival, out),
+                (None, Answer::New) => self.admit(now, arrival, out),
+                (None, Answer::Failed | Answer::Asked) => self.counted.shed += 1,
+            }
         }
     }
 
@@ -157,8 +160,11 @@ impl Machine {
         } = committed;
         let outcome = if self.router.targets(&arrival.envelope).is_empty() {
             self.counted.dead += 1;
+            let error = "no handler has a route for it";
+            tracing::warn!(effect = %name.0, name = %arrival.envelope.subject.name, what = arrival.envelope.kind.word(), error,
+                "what was sent to a key is kept as a dead letter: see `callboard inspect dead`, and `callboard retry` it once a handler takes it, or `callboard drop` it");
             EffectOutcome::Dead {
-                error: "no handler has a route for it".to_owned(),
+                error: error.to_owned(),
                 app,
                 team,
                 lane: arrival.envelope.subject.name.to_string(),
@@ -188,14 +194,21 @@ impl Machine {
         out: &mut Vec<Output>,
     ) -> Option<u64> {
         let Target { key, route, policy } = target;
-        let (is_new, is_busy) = match self.residents.get_mut(&key) {
+        let is_answered = envelope.kind.is_answered();
+        let slot = self.number();
+        // What will not be committed at once is stored at once; an answer's row always is.
+        let is_stored_at_once = match self.residents.get_mut(&key) {
             Some(resident) if resident.takes_no_more() => {
                 self.lag(event, envelope, key, out);
                 return None;
             }
             Some(resident) => {
                 resident.in_mailbox += 1;
-                (false, resident.in_mailbox > 1)
+                let is_stored_at_once = resident.in_mailbox > 1 || is_answered;
+                if !is_stored_at_once {
+                    resident.fresh = Some(slot);
+                }
+                is_stored_at_once
             }
             None => {
                 let resident = Resident {
@@ -203,10 +216,9 @@ impl Machine {
                     ..Resident::default()
                 };
                 self.residents.insert(key.clone(), resident);
-                (true, false)
+                true
             }
         };
-        let slot = self.number();
         self.open.insert(
             slot,
             Open {
@@ -220,7 +232,7 @@ impl Machine {
                 answer: None,
             },
         );
-        if envelope.kind.is_answered()
+        if is_answered
             && let Some(event) = self.events.get_mut(&event)
             && !event.acks.is_empty()
         {
@@ -234,8 +246,7 @@ impl Machine {
             is_suspect: false,
         };
         out.push(Output::Deliver(delivery, route, policy));
-        // What will not be committed at once is stored at once; an answer's row always is.
-        if is_new || is_busy || envelope.kind.is_answered() {
+        if is_stored_at_once {
             self.store_row(slot, out);
         } else {
             self.fresh.push_back((now + UNFINISHED_AFTER, slot));
@@ -243,8 +254,17 @@ impl Machine {
         Some(slot)
     }
 
-    /// Makes the delivery an unfinished row, so that its ack need not wait for its turn.
+    /// Makes the delivery an unfinished row, so that its ack need not wait for its turn. Rows are in the order of
+    /// admission, which is what a recovery knows of it: one that was not stored at once is stored first.
     pub(super) fn store_row(&mut self, slot: u64, out: &mut Vec<Output>) {
+        let resident = self
+            .open
+            .get(&slot)
+            .and_then(|open| self.residents.get_mut(&open.key));
+        let earlier = resident.and_then(|resident| resident.fresh.take());
+        if let Some(earlier) = earlier.filter(|earlier| *earlier != slot) {
+            self.store_row(earlier, out);
+        }
         let Some(open) = self.open.get_mut(&slot) else {
             return;
         };

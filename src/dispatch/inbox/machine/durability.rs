@@ -105,6 +105,7 @@ impl Machine {
                 app: open.envelope.app.clone(),
                 team: open.envelope.team.clone(),
                 effect,
+                at_ms: 0,
                 is_recovered: false,
             })
             .collect();

@@ -63,6 +63,36 @@ fn rule_3_a_busy_or_new_key_is_stored_at_once() {
 }
 
 #[test]
+fn rule_6_rows_are_in_the_order_of_admission_also_behind_one_that_was_not_stored_at_once() {
+    let mut shard = Shard::warm();
+    assert_eq!(shard.message("Ev1", "U1", "hi"), ["deliver a/Ev1/greeter"]);
+    assert_eq!(
+        shard.message("Ev2", "U1", "hi"),
+        [
+            "deliver a/Ev2/greeter",
+            "row 3 a/Ev1 marked",
+            "row 4 a/Ev2 marked"
+        ],
+        "a recovery goes by the order of the rows"
+    );
+    assert_eq!(
+        shard.wait(Duration::from_millis(1)),
+        [""; 0],
+        "one row each"
+    );
+    shard.commit("Ev1/greeter");
+    shard.commit("Ev2/greeter");
+    shard.durable();
+    assert_eq!(shard.message("Ev3", "U1", "hi"), ["deliver a/Ev3/greeter"]);
+    shard.commit("Ev3/greeter");
+    assert_eq!(
+        shard.message("Ev4", "U1", "hi"),
+        ["deliver a/Ev4/greeter"],
+        "no row after its own commit"
+    );
+}
+
+#[test]
 fn rule_1_one_event_for_two_handlers_is_acked_when_both_are_durable() {
     let mut shard = Shard::warm();
     assert_eq!(
@@ -132,6 +162,42 @@ fn rule_8_old_retries_are_looked_up_on_disk_and_young_ones_are_not() {
 }
 
 #[test]
+fn rule_6_what_is_looked_up_on_disk_and_what_comes_behind_it_keep_their_order() {
+    let mut shard = Shard::new();
+    let old = |shard: &Shard, id: &str| Arrival {
+        is_retry: true,
+        ..shard.event(id, "U1", "hi", 8_000)
+    };
+    let told = |shard: &mut Shard, number, is_known| shard.step(Input::MarkRead(number, is_known));
+    let (first, second) = (old(&shard, "Ev1"), old(&shard, "Ev2"));
+    let (third, young) = (old(&shard, "Ev3"), shard.event("Ev4", "U1", "hi", 10_000));
+    let asked = shard.step(Input::Arrived(vec![first, second, third, young]));
+    let numbers: Vec<u64> = asked
+        .iter()
+        .map(|told| told.strip_prefix("look up ").unwrap().parse().unwrap())
+        .collect();
+    let [first, second, third] = numbers[..] else {
+        panic!("the young one needs no look: {asked:?}");
+    };
+    // The answers come in the wrong order.
+    assert_eq!(told(&mut shard, third, Some(false)), [""; 0]);
+    assert_eq!(told(&mut shard, second, Some(true)), [""; 0]);
+    let going = told(&mut shard, first, Some(false));
+    assert!(going.contains(&"ack Ev2".to_owned()), "known: {going:?}");
+    let places = ["deliver a/Ev1", "deliver a/Ev3", "deliver a/Ev4"]
+        .map(|what| going.iter().position(|told| told.starts_with(what)));
+    assert!(places.is_sorted() && places[0].is_some(), "{going:?}");
+    // One that can't be looked up is left un-acked, and holds nobody up.
+    let (lost, next) = (old(&shard, "Ev5"), shard.event("Ev6", "U1", "hi", 10_000));
+    let asked = shard.step(Input::Arrived(vec![lost, next]));
+    let number = asked[0].strip_prefix("look up ").unwrap().parse().unwrap();
+    assert_eq!(shard.machine.unacked(), 5);
+    let going = told(&mut shard, number, None);
+    assert!(going[0].starts_with("deliver a/Ev6"), "{going:?}");
+    assert_eq!(shard.machine.counted.shed, 1);
+}
+
+#[test]
 fn rule_4_an_answer_in_time_rides_in_the_ack() {
     let mut shard = Shard::warm();
     assert_eq!(
@@ -178,6 +244,20 @@ fn rule_4_an_answer_that_is_submitted_at_the_deadline_still_rides_in_the_ack() {
 }
 
 #[test]
+fn rule_4_a_command_given_up_after_its_ack_left_is_told_so_by_the_response_url() {
+    let mut shard = Shard::warm();
+    shard.command("c1");
+    shard.durable();
+    shard.wait(Duration::from_millis(2500));
+    assert_eq!(shard.durable(), ["ack c1"]);
+    assert_eq!(
+        shard.end("c1/greeter", TurnResult::GiveUp("no".into())),
+        ["dead row Some(3) no effects 1"]
+    );
+    assert_eq!(shard.durable(), ["perform 1"]);
+}
+
+#[test]
 fn a_command_nobody_answers_is_told_so_and_its_failure_too() {
     let mut shard = Shard::warm();
     let payload =
@@ -190,19 +270,19 @@ fn a_command_nobody_answers_is_told_so_and_its_failure_too() {
 }
 
 #[test]
-fn a_full_mailbox_waits_on_disk_in_order_and_is_read_back_when_half_is_done() {
+fn rule_6_a_full_mailbox_waits_on_disk_in_order_and_is_read_back_when_half_is_done() {
     let mut shard = Shard::warm();
     for n in 0..KEY_MAILBOX_MAX {
         shard.message(&format!("Ev1{n:03}"), "U1", "hi");
     }
     assert_eq!(
         shard.message("Ev2000", "U1", "hi"),
-        ["row 66 a/Ev2000 marked"],
+        ["row 67 a/Ev2000 marked"],
         "not delivered"
     );
     assert_eq!(
         shard.message("Ev2001", "U1", "hi"),
-        ["row 67 a/Ev2001 marked"]
+        ["row 68 a/Ev2001 marked"]
     );
     let acks = shard.durable();
     assert!(
@@ -213,13 +293,13 @@ fn a_full_mailbox_waits_on_disk_in_order_and_is_read_back_when_half_is_done() {
     for n in 0..KEY_MAILBOX_MAX / 2 {
         told = shard.commit(&format!("Ev1{n:03}/greeter"));
     }
-    assert_eq!(told.last().unwrap(), "read greeter/a/T1/user/U1 [66, 67]");
+    assert_eq!(told.last().unwrap(), "read greeter/a/T1/user/U1 [67, 68]");
     // What comes while they are read waits behind them.
     assert_eq!(shard.message("Ev2002", "U1", "hi").len(), 1);
     let read = |id: &str| shard.event(id, "U1", "hi", 10_000).envelope;
-    let rows = vec![(66, read("Ev2000")), (67, read("Ev2001"))];
+    let rows = vec![(67, read("Ev2000")), (68, read("Ev2001"))];
     let key = Key::from_stored("greeter/a/T1/user/U1");
-    let told = shard.step(Input::RowsRead(key, vec![66, 67], rows));
+    let told = shard.step(Input::RowsRead(key, vec![67, 68], rows));
     assert_eq!(
         told[..2],
         ["deliver a/Ev2000/greeter", "deliver a/Ev2001/greeter"]
@@ -227,7 +307,7 @@ fn a_full_mailbox_waits_on_disk_in_order_and_is_read_back_when_half_is_done() {
 }
 
 #[test]
-fn recovered_rows_run_again_in_order_before_what_comes_and_held_ones_are_dropped() {
+fn rule_6_recovered_rows_run_again_in_order_before_what_comes_and_held_ones_are_dropped() {
     let mut shard = Shard::new();
     let row = |seq, is_held| {
         RecoveredRow {
@@ -261,7 +341,40 @@ fn recovered_rows_run_again_in_order_before_what_comes_and_held_ones_are_dropped
 }
 
 #[test]
-fn a_stored_delivery_whose_handler_is_gone_is_a_dead_letter() {
+fn rule_4_at_recovery_held_commands_are_dropped_and_released_ones_run_and_answer_late() {
+    let mut shard = Shard::new();
+    let row = |seq, is_held| {
+        RecoveredRow {
+        seq,
+        key: Key::from_stored("greeter/a/T1/user/U1"),
+        head: serde_json::from_value(json!({
+            "id": format!("a/c{seq}"), "app": "a", "team": "T1", "kind": "command", "received_ms": 0}))
+        .unwrap(),
+        is_held,
+        is_released: !is_held,
+        attempts: 0,
+    }
+    };
+    shard.next_seq = 10;
+    assert_eq!(
+        shard.step(Input::Recovered(vec![row(3, true), row(4, false)])),
+        ["Drop { row: 3 }", "read greeter/a/T1/user/U1 [4]"]
+    );
+    assert_eq!(shard.machine.counted.dropped, 1);
+    let payload = json!({"command": "/greeted", "team_id": "T1", "channel_id": "C1", "user_id": "U1",
+        "response_url": "http://hooks/1"});
+    let envelope = shard.arrival(Kind::Command, "c4", &payload).envelope;
+    let key = Key::from_stored("greeter/a/T1/user/U1");
+    shard.step(Input::RowsRead(key, vec![4], vec![(4, envelope)]));
+    assert_eq!(
+        shard.commit_with("c4/greeter", Some("after all")),
+        ["turn a/c4/greeter row Some(4) effects 1"]
+    );
+    assert_eq!(shard.durable(), ["perform 1"]);
+}
+
+#[test]
+fn rule_1_a_stored_delivery_whose_handler_is_gone_is_a_dead_letter() {
     let mut shard = Shard::new();
     let key = Key::from_stored("gone/a/T1/user/U1");
     let row = RecoveredRow {
@@ -312,7 +425,7 @@ fn own_posts_and_unwanted_events_are_acked_and_leave_nothing_behind() {
 }
 
 #[test]
-fn after_the_stop_what_slack_repeats_is_shed_and_the_rest_comes_to_its_end() {
+fn rule_16_after_the_stop_what_slack_repeats_is_shed_and_the_rest_comes_to_its_end() {
     let mut shard = Shard::warm();
     shard.message("Ev1", "U1", "hi");
     shard.step(Input::Stop);

@@ -29,16 +29,7 @@ impl Machine {
             }
             TurnResult::GiveUp(error) => {
                 self.counted.dead += 1;
-                open.answer = ephemeral("Sorry, that did not work.");
-                Some((
-                    Record::DeadDelivery {
-                        row: open.row.seq(),
-                        key: open.key.clone(),
-                        envelope: Arc::clone(&open.envelope),
-                        error,
-                    },
-                    Vec::new(),
-                ))
+                self.burial_record(slot, error)
             }
         };
         let Some((record, effects)) = record else {
@@ -55,25 +46,14 @@ impl Machine {
         slot: u64,
         outcome: Outcome,
     ) -> Option<(Record, Vec<Effect>)> {
-        let open = self.open.get_mut(&slot)?;
         let Outcome {
             state,
             version,
             mut effects,
             answer,
         } = outcome;
-        let is_held = open
-            .event
-            .and_then(|event| self.events.get(&event))
-            .is_some_and(|event| event.held_for.is_some());
-        let fits = answer
-            .as_ref()
-            .is_none_or(|answer| answer.get().len() + 128 <= ACK_FRAME_BYTES_MAX);
-        if open.envelope.kind.is_answered() && (open.is_late || !is_held || !fits) {
-            effects.extend(answer.and_then(|answer| late_answer(&open.envelope, &answer)));
-        } else {
-            open.answer = answer;
-        }
+        effects.extend(self.answer(slot, answer));
+        let open = self.open.get(&slot)?;
         let record = Record::Turn {
             event: open.envelope.id.clone(),
             app: open.envelope.app.clone(),
@@ -85,6 +65,38 @@ impl Machine {
             effects: effects.clone(),
         };
         Some((record, effects))
+    }
+
+    /// The record of a delivery that is given up: whoever waits for an answer is told, by the ack or after it.
+    fn burial_record(&mut self, slot: u64, error: String) -> Option<(Record, Vec<Effect>)> {
+        let told = self.answer(slot, ephemeral("Sorry, that did not work."));
+        let effects: Vec<Effect> = told.into_iter().collect();
+        let open = self.open.get(&slot)?;
+        let record = Record::DeadDelivery {
+            row: open.row.seq(),
+            key: open.key.clone(),
+            envelope: Arc::clone(&open.envelope),
+            error,
+            effects: effects.clone(),
+        };
+        Some((record, effects))
+    }
+
+    /// Keeps the answer for the ack that waits for it; one that comes too late, or is too long, is an effect.
+    fn answer(&mut self, slot: u64, answer: Option<Box<RawValue>>) -> Option<Effect> {
+        let open = self.open.get_mut(&slot)?;
+        let is_held = open
+            .event
+            .and_then(|event| self.events.get(&event))
+            .is_some_and(|event| event.held_for.is_some());
+        let fits = answer
+            .as_ref()
+            .is_none_or(|answer| answer.get().len() + 128 <= ACK_FRAME_BYTES_MAX);
+        if open.envelope.kind.is_answered() && (open.is_late || !is_held || !fits) {
+            return answer.and_then(|answer| late_answer(&open.envelope, &answer));
+        }
+        open.answer = answer;
+        None
     }
 
     pub(super) fn leave_mailbox(&mut self, slot: u64, out: &mut Vec<Output>) {

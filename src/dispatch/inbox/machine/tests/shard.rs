@@ -255,8 +255,17 @@ impl Shard {
                             effects.len()
                         )
                     }
-                    Record::DeadDelivery { row, error, .. } => {
-                        format!("dead row {row:?} {error}{marked}")
+                    Record::DeadDelivery {
+                        row,
+                        error,
+                        effects,
+                        ..
+                    } => {
+                        let told = match effects.len() {
+                            0 => String::new(),
+                            count => format!(" effects {count}"),
+                        };
+                        format!("dead row {row:?} {error}{told}{marked}")
                     }
                     other => format!("{other:?}"),
                 }
@@ -294,6 +303,7 @@ impl Shard {
                 args: serde_json::Map::new(),
                 posted: std::collections::BTreeMap::default(),
             }),
+            at_ms: 0,
             is_recovered: false,
         };
         let told = self.step(Input::Internal(Box::new((arrival, committed))));

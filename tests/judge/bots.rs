@@ -15,6 +15,10 @@ pub(crate) enum Bot {
     Tally,
     /// Per user: `Canary <@U> sang N`.
     Canary,
+    /// Per user: `Aside <@U>, number N`. Its deliveries let others pass while they are tried again.
+    Sider,
+    /// Per user: `Relay <@U> arrived, number N`, after a chain of memos from the user to himself.
+    Relay,
 }
 
 /// Whose counter.
@@ -48,7 +52,14 @@ pub(super) struct Words {
 
 impl Bot {
     /// Every bot.
-    pub(super) const ALL: [Self; 4] = [Self::Greeter, Self::Clerk, Self::Tally, Self::Canary];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Greeter,
+        Self::Clerk,
+        Self::Tally,
+        Self::Canary,
+        Self::Sider,
+        Self::Relay,
+    ];
 
     /// Its name as a handler.
     pub(super) fn name(self) -> &'static str {
@@ -57,6 +68,17 @@ impl Bot {
             Self::Clerk => "clerk",
             Self::Tally => "tally",
             Self::Canary => "canary",
+            Self::Sider => "sider",
+            Self::Relay => "relay",
+        }
+    }
+
+    /// Whether its events are handled in the order in which they came.
+    pub(super) fn keeps_order(self) -> bool {
+        match self {
+            Self::Greeter | Self::Clerk | Self::Canary => true,
+            // The tally's order is that of its notes; memos and what comes from people pass each other.
+            Self::Tally | Self::Sider | Self::Relay => false,
         }
     }
 
@@ -65,6 +87,8 @@ impl Bot {
         let word = match self {
             Self::Greeter | Self::Clerk | Self::Tally => "hello",
             Self::Canary => "canary",
+            Self::Sider => "aside",
+            Self::Relay => "relay",
         };
         text.to_lowercase().contains(word)
     }
@@ -72,7 +96,7 @@ impl Bot {
     /// Whose counter `greeting` counts for.
     pub(super) fn key_of(self, greeting: &Greeting) -> Key {
         let id = match self {
-            Self::Greeter | Self::Canary => &greeting.user,
+            Self::Greeter | Self::Canary | Self::Sider | Self::Relay => &greeting.user,
             Self::Clerk => &greeting.channel,
             Self::Tally => &greeting.team,
         };
@@ -111,9 +135,15 @@ impl Words {
             let (user, count) = rest.split_once(">, that makes ")?;
             return words(Bot::Greeter, user, count);
         }
-        if let Some(rest) = text.strip_prefix("Canary <@") {
-            let (user, count) = rest.split_once("> sang ")?;
-            return words(Bot::Canary, user, count);
+        for (bot, before, between) in [
+            (Bot::Canary, "Canary <@", "> sang "),
+            (Bot::Sider, "Aside <@", ">, number "),
+            (Bot::Relay, "Relay <@", "> arrived, number "),
+        ] {
+            if let Some(rest) = text.strip_prefix(before) {
+                let (user, count) = rest.split_once(between)?;
+                return words(bot, user, count);
+            }
         }
         if let Some(rest) = text.strip_prefix("Noted <@") {
             let (user, rest) = rest.split_once("> in <#")?;
@@ -136,7 +166,7 @@ impl Words {
     /// Whose counter it is, posted by `app` in `team`.
     pub(super) fn key(&self, app: &str, team: &str) -> Key {
         let id = match self.bot {
-            Bot::Greeter | Bot::Canary => self.user.as_str(),
+            Bot::Greeter | Bot::Canary | Bot::Sider | Bot::Relay => self.user.as_str(),
             Bot::Clerk => self.channel.as_deref().unwrap_or_default(),
             Bot::Tally => team,
         };

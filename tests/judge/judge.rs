@@ -35,10 +35,17 @@ pub(crate) use record::Record;
 pub(crate) struct Rules {
     /// The bots that were hosted.
     pub(crate) bots: &'static [Bot],
-    /// The process is killed: a post that Slack took and of which no note was made may be made again.
+    /// The process is killed: a late answer to a command that Slack took and of which no note was made may be given
+    /// again. Posts may not: they are looked for.
     pub(crate) are_kills_declared: bool,
     /// The deadline is shorter than the runtime can hold: acks may be late.
     pub(crate) are_late_acks_declared: bool,
+    /// Slack takes calls whose answers get lost: an answer to a `response_url`, where nobody can look, may be made
+    /// again without a kill.
+    pub(crate) are_answers_lost: bool,
+    /// Messages with this word may have been given up, and retried by an operator: then they are owed, and have lost
+    /// their place in the order.
+    pub(crate) retried: Option<&'static str>,
     /// Messages with this word are given up by this bot: never answered, and not counted.
     pub(crate) given_up: &'static [(Bot, &'static str)],
 }
@@ -49,6 +56,8 @@ impl Rules {
         bots: &[Bot::Greeter],
         are_kills_declared: false,
         are_late_acks_declared: false,
+        are_answers_lost: false,
+        retried: None,
         given_up: &[],
     };
 }
@@ -113,7 +122,7 @@ pub(crate) struct Verdict {
     pub(crate) commands_answered: usize,
     /// Acks that came after their deadline.
     pub(crate) late_acks: usize,
-    /// Posts made twice because a kill fell between Slack's receipt and our note.
+    /// Late answers given twice because a kill, or the loss of an answer, fell between Slack's receipt and our note.
     pub(crate) doubled_by_kills: usize,
 }
 
@@ -145,9 +154,9 @@ pub(crate) fn judge_without(record: &Record, rules: &Rules, buried: &[Buried]) -
     let facts = Facts::of(record);
     let mut verdict = Verdict::default();
     answered::judge(&facts, rules, buried, &mut verdict);
-    ordered::judge(&facts, &mut verdict);
+    ordered::judge(&facts, rules, &mut verdict);
     counted::judge(&facts, &mut verdict);
-    once::judge(&facts, rules, &mut verdict);
+    once::judge(&facts, &mut verdict);
     commands::judge(record, &facts, rules, buried, &mut verdict);
     acked::judge(record, rules, &mut verdict);
     verdict

@@ -113,6 +113,23 @@ fn p2_a_greeting_that_overtakes_one_acked_before_it_was_sent_is_caught() {
 }
 
 #[test]
+fn what_an_operator_retried_has_lost_its_place_and_is_owed_all_the_same() {
+    let rules = Rules {
+        retried: Some("ails"),
+        ..Rules::GREETER
+    };
+    let mut forger = Forger::new();
+    let first = forger.writes("U1", "C1", None, "hello, it ails");
+    let second = forger.says("U1", "C1");
+    forger.sends(&first, 1).sends(&second, 1);
+    forger.acks(&first, 1).acks(&second, 1).answers(&second, 1);
+    caught_under(&rules, &forger, Promise::AckedImpliesHandled, "it ails");
+    forger.answers(&first, 2);
+    judge(&forger.record(), &rules).assert_kept();
+    caught(&forger, Promise::InOrderPerKey, "was delivered before");
+}
+
+#[test]
 fn p3_a_gap_and_a_repeat_in_a_keys_counters_are_caught() {
     let mut forger = Forger::new();
     forger.round("U1", "C1", 1);
@@ -168,15 +185,25 @@ fn p4_a_post_made_twice_is_caught() {
 }
 
 #[test]
-fn p4_a_post_made_twice_around_a_kill_is_counted_if_kills_are_declared() {
-    let mut forger = Forger::new();
-    let said = forger.round("U1", "C1", 1);
-    forger.kill(1).life(2);
-    forger.answers(&said, 1);
-    let verdict = judge(&forger.record(), &KILLED);
-    verdict.assert_kept();
-    assert_eq!(verdict.doubled_by_kills, 1);
-    caught(&forger, Promise::HandledOnce, "none was declared");
+fn p4_a_post_made_twice_around_a_kill_is_caught_and_whether_it_was_looked_for_is_told() {
+    let twice = |looks_in: &[&str]| {
+        let mut forger = Forger::new();
+        let said = forger.round("U1", "C1", 1);
+        // By the process that dies, of no matter.
+        forger.looks("C1", None);
+        forger.kill(1).life(2);
+        for channel in looks_in {
+            forger.looks(channel, None);
+        }
+        forger.answers(&said, 1);
+        forger
+    };
+    let words = "was looked for and not found";
+    caught_under(&KILLED, &twice(&["C1"]), Promise::HandledOnce, words);
+    let words = "was not looked for";
+    for elsewhere in [&[][..], &["C2"]] {
+        caught_under(&KILLED, &twice(elsewhere), Promise::HandledOnce, words);
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The record as the judge reads it: JSON, in shapes of its own.
 
-use callboard::sim;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Everything that was written down, in order.
@@ -103,15 +102,15 @@ pub(crate) struct Subject {
 
 impl Record {
     /// From a simulator in this process.
-    pub(crate) fn of(entries: &[sim::Entry]) -> Self {
+    pub(crate) fn of<E: Serialize>(entries: &[E]) -> Self {
         let mut record = Self::default();
         record.read_on(entries);
         record
     }
 
     /// Reads on in what was read up to here before.
-    pub(crate) fn read_on(&mut self, entries: &[sim::Entry]) {
-        let read = |entry| {
+    pub(crate) fn read_on<E: Serialize>(&mut self, entries: &[E]) {
+        let read = |entry: &E| {
             let value = serde_json::to_value(entry).unwrap();
             Entry::deserialize(&value).unwrap_or_else(|error| panic!("{error} in {value}"))
         };

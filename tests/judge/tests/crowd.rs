@@ -71,6 +71,52 @@ fn p2_a_clerk_that_numbers_in_another_order_than_one_socket_brought_is_caught() 
     caught_under(&CROWD, &forger, Promise::InOrderPerKey, words);
 }
 
+/// Said and delivered: what is to be done aside, or to run a relay.
+fn asked(forger: &mut Forger, text: &'static str) -> Said {
+    let said = forger.writes("U1", "C1", None, text);
+    forger.sends(&said, 1).acks(&said, 1);
+    said
+}
+
+const ASIDE: Rules = Rules {
+    bots: &[Bot::Sider, Bot::Relay],
+    ..Rules::GREETER
+};
+
+#[test]
+fn what_is_done_aside_may_pass_and_is_owed_all_the_same() {
+    let mut forger = Forger::new();
+    let first = asked(&mut forger, "aside");
+    let second = asked(&mut forger, "aside");
+    forger.posts(
+        &second,
+        "Aside <@U1>, number 1",
+        &format!("acme/{}/sider#0", second.event),
+    );
+    let words = "never answered by Sider";
+    caught_under(&ASIDE, &forger, Promise::AckedImpliesHandled, words);
+    let effect = format!("acme/{}/sider#0", first.event);
+    let mut gap = forger.clone();
+    gap.posts(&first, "Aside <@U1>, number 3", &effect);
+    let words = "after 1 comes 3";
+    caught_under(&ASIDE, &gap, Promise::AllOrNothing, words);
+    forger.posts(&first, "Aside <@U1>, number 2", &effect);
+    judge(&forger.record(), &ASIDE).assert_kept();
+}
+
+#[test]
+fn p1_a_relay_that_does_not_arrive_and_p4_one_that_arrives_twice_are_caught() {
+    let mut forger = Forger::new();
+    let said = asked(&mut forger, "relay=2");
+    let words = "never answered by Relay";
+    caught_under(&ASIDE, &forger, Promise::AckedImpliesHandled, words);
+    let effect = |hops: &str| format!("acme/{}/relay#0/{hops}relay#0", said.event);
+    forger.posts(&said, "Relay <@U1> arrived, number 1", &effect("relay#0/"));
+    judge(&forger.record(), &ASIDE).assert_kept();
+    forger.posts(&said, "Relay <@U1> arrived, number 2", &effect("relay#1/"));
+    caught_under(&ASIDE, &forger, Promise::HandledOnce, "is answered twice");
+}
+
 #[test]
 fn p3_a_memo_lost_or_told_twice_leaves_a_gap_in_the_tally_or_a_repeat() {
     let mut forger = Forger::new();

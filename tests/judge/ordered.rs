@@ -8,12 +8,17 @@ use std::collections::BTreeMap;
 
 use super::bots::{Bot, Key};
 use super::facts::{Answer, Facts, Greeting};
-use super::{Promise, Verdict};
+use super::{Promise, Rules, Verdict};
 
-pub(super) fn judge(facts: &Facts, verdict: &mut Verdict) {
+pub(super) fn judge(facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
     let mut last: BTreeMap<(&Key, &str), &Answer> = BTreeMap::new();
     let mut handled: BTreeMap<&Key, Vec<(u64, &Greeting)>> = BTreeMap::new();
     let mut told: BTreeMap<(&Key, &str), Vec<&Answer>> = BTreeMap::new();
+    let has_its_place = |greeting: &&Greeting| {
+        !rules
+            .retried
+            .is_some_and(|word| greeting.text.contains(word))
+    };
     for answer in facts.first_answers() {
         let lane = (&answer.key, answer.channel.as_str());
         if let Some(before) = last.insert(lane, answer)
@@ -22,10 +27,15 @@ pub(super) fn judge(facts: &Facts, verdict: &mut Verdict) {
             let text = format!("{} was posted after {}", answer.shown(), before.shown());
             verdict.broken(Promise::InOrderPerKey, text);
         }
-        if answer.key.bot == Bot::Tally {
+        let bot = answer.key.bot;
+        if bot == Bot::Tally {
             let sender = (&answer.key, answer.channel.as_str());
             told.entry(sender).or_default().push(answer);
-        } else if let Some(greeting) = answer.to.and_then(|at| facts.greetings.get(at)) {
+        } else if let Some(greeting) = answer
+            .to
+            .and_then(|at| facts.greetings.get(at))
+            .filter(|greeting| bot.keeps_order() && has_its_place(greeting))
+        {
             handled
                 .entry(&answer.key)
                 .or_default()

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::bots::{Bot, Key};
 use super::facts::{Facts, effect_in};
-use super::once::excuse;
+use super::once::{blame, excuse};
 use super::record::{Record, What};
 use super::{Buried, Promise, Rules, Verdict};
 
@@ -153,7 +153,7 @@ pub(super) fn judge(
         answered(run, facts, rules, verdict);
         match run.command.as_str() {
             "/greeted" => counted(run, &counters, verdict),
-            "/report" => reported(run, facts, rules, verdict),
+            "/report" => reported(run, facts, verdict),
             _ => {}
         }
     }
@@ -265,8 +265,7 @@ fn answered(run: &Run, facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
         };
         // An ack is no call: nothing of it is repeated.
         let is_call = first.via == "response_url" && second.via == "response_url";
-        let lane = (run.app.clone(), run.team.clone(), String::new());
-        if is_call && excuse((first.n, second.n), &lane, facts, rules).is_ok() {
+        if is_call && excuse((first.n, second.n), &run.app, facts, rules).is_ok() {
             verdict.doubled_by_kills += 1;
             continue;
         }
@@ -303,24 +302,22 @@ fn counted(run: &Run, counters: &Counters, verdict: &mut Verdict) {
 }
 
 /// One order, and one result in its thread.
-fn reported(run: &Run, facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
+fn reported(run: &Run, facts: &Facts, verdict: &mut Verdict) {
     for (posts, what) in [(&run.orders, "order"), (&run.results, "result")] {
         for pair in posts.windows(2) {
             let [first, second] = pair else {
                 continue;
             };
-            match excuse((first.n, second.n), &first.lane, facts, rules) {
-                Ok(()) => verdict.doubled_by_kills += 1,
-                Err(why) => {
-                    let text = format!(
-                        "the {what} of {} is posted twice, as calls {} and {}: {why}",
-                        run.told(),
-                        first.n,
-                        second.n
-                    );
-                    verdict.broken(Promise::HandledOnce, text);
-                }
-            }
+            let thread_ts = Some(first.thread_ts.as_str()).filter(|ts| !ts.is_empty());
+            let place = (&first.lane, thread_ts);
+            let why = blame((first.n, second.n), place, facts);
+            let text = format!(
+                "the {what} of {} is posted twice, as calls {} and {}: {why}",
+                run.told(),
+                first.n,
+                second.n
+            );
+            verdict.broken(Promise::HandledOnce, text);
         }
     }
     let has_begun = !run.shown.is_empty() || !run.orders.is_empty();

@@ -87,12 +87,21 @@ pub(crate) struct Post {
     pub(crate) lane: (String, String, String),
 }
 
+/// A question for the posts of a channel or thread, from the newest (in a thread: the oldest) on.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) n: u64,
+    pub(crate) lane: (String, String, String),
+    pub(crate) thread_ts: Option<String>,
+}
+
 /// The record, understood.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) greetings: Vec<Greeting>,
     pub(crate) answers: Vec<Answer>,
     pub(crate) posts: Vec<Post>,
+    pub(crate) looks: Vec<Look>,
     /// By app: the entries with which a new life of the program began, after one was lost.
     pub(crate) rebirths: BTreeMap<String, Vec<u64>>,
     by_event: HashMap<String, usize>,
@@ -141,25 +150,7 @@ impl Facts {
 
     fn take(&mut self, n: u64, what: &What, reading: &mut Reading) {
         match what {
-            What::Posted {
-                team,
-                channel,
-                user,
-                ts,
-                thread_ts,
-                text,
-                via,
-            } => {
-                if via == "person" && Bot::ALL.iter().any(|bot| bot.is_asked_by(text)) {
-                    let place = (team.clone(), channel.clone(), ts.clone());
-                    let written = Written {
-                        user: user.clone(),
-                        thread_ts: thread_ts.clone(),
-                        text: text.clone(),
-                    };
-                    reading.people.insert(place, written);
-                }
-            }
+            What::Posted { .. } => Self::appeared(what, reading),
             What::EnvelopeSent {
                 socket,
                 envelope_id,
@@ -187,28 +178,66 @@ impl Facts {
                 }
             }
             What::SocketOpened { app } => self.lives(n, app, reading),
-            What::Call {
-                method,
-                app,
-                team,
-                args,
-                ok,
-                metadata,
-                ..
-            } => match method.as_str() {
-                "auth.test" | "apps.connections.open" | "rtm.connect" => {
+            What::Call { app, .. } => {
+                if self.called(n, what) {
                     self.lives(n, app, reading);
                 }
-                "chat.postMessage" if *ok => {
-                    self.posted(n, (app, team), args, metadata.as_ref());
-                }
-                _ => {}
-            },
+            }
             What::CommandRun { .. }
             | What::EphemeralShown { .. }
             | What::FrameIgnored { .. }
             | What::Other => {}
         }
+    }
+
+    /// A message appeared in a channel.
+    fn appeared(what: &What, reading: &mut Reading) {
+        let What::Posted {
+            team,
+            channel,
+            user,
+            ts,
+            thread_ts,
+            text,
+            via,
+        } = what
+        else {
+            return;
+        };
+        if via == "person" && Bot::ALL.iter().any(|bot| bot.is_asked_by(text)) {
+            let place = (team.clone(), channel.clone(), ts.clone());
+            let written = Written {
+                user: user.clone(),
+                thread_ts: thread_ts.clone(),
+                text: text.clone(),
+            };
+            reading.people.insert(place, written);
+        }
+    }
+
+    /// A call; whether it is one with which a life begins.
+    fn called(&mut self, n: u64, what: &What) -> bool {
+        let What::Call {
+            method,
+            app,
+            team,
+            args,
+            ok,
+            metadata,
+            ..
+        } = what
+        else {
+            return false;
+        };
+        match method.as_str() {
+            "auth.test" | "apps.connections.open" | "rtm.connect" => return true,
+            "chat.postMessage" if *ok => self.posted(n, (app, team), args, metadata.as_ref()),
+            "conversations.history" | "conversations.replies" if *ok => {
+                self.looked(n, (app, team), args);
+            }
+            _ => {}
+        }
+        false
     }
 
     /// A sign that only a living program gives.
@@ -280,6 +309,19 @@ impl Facts {
         }
     }
 
+    /// The first page of a look; the others go on from where it began.
+    fn looked(&mut self, n: u64, (app, team): (&str, &str), args: &Map<String, Value>) {
+        let argument = |name: &str| args.get(name).and_then(Value::as_str);
+        if argument("cursor").is_none() {
+            let channel = argument("channel").unwrap_or_default();
+            self.looks.push(Look {
+                n,
+                lane: (app.to_owned(), team.to_owned(), channel.to_owned()),
+                thread_ts: argument("ts").map(str::to_owned),
+            });
+        }
+    }
+
     fn posted(
         &mut self,
         n: u64,
@@ -320,12 +362,13 @@ impl Facts {
         };
         match bot {
             Bot::Clerk => vec![(bot, at), (Bot::Tally, at)],
-            Bot::Greeter | Bot::Tally | Bot::Canary => vec![(bot, at)],
+            _ => vec![(bot, at)],
         }
     }
 
     /// The greeting that an effect of `bot` names: `name/EVENT/greeter#0`, over RTM
-    /// `name/TEAM/kind/CHANNEL/TS/greeter#0`; for the tally `../clerk#1/tally#0`.
+    /// `name/TEAM/kind/CHANNEL/TS/greeter#0`; for the tally `../clerk#1/tally#0`, for the relay
+    /// `../relay#0/relay#0`, once for each memo.
     fn named_by(&self, app: &str, bot: Bot, effect: &str) -> Option<usize> {
         let handler = |segment: &str| segment.split_once('#').map(|(name, _)| name.to_owned());
         let (rest, last) = effect.rsplit_once('/')?;
@@ -335,7 +378,16 @@ impl Facts {
                 let (origin, sender) = rest.rsplit_once('/')?;
                 (handler(sender)? == Bot::Clerk.name()).then_some(origin)?
             }
-            Bot::Greeter | Bot::Clerk | Bot::Canary => rest,
+            Bot::Relay => {
+                let mut origin = rest;
+                while let Some((before, sender)) = origin.rsplit_once('/')
+                    && handler(sender).is_some_and(|name| name == bot.name())
+                {
+                    origin = before;
+                }
+                origin
+            }
+            Bot::Greeter | Bot::Clerk | Bot::Canary | Bot::Sider => rest,
         };
         let parts: Vec<&str> = origin.split('/').filter(|_| is_own).collect();
         match parts.as_slice() {

@@ -16,7 +16,7 @@ pub(super) struct Said {
 }
 
 /// Writes a record, entry by entry. Everything happens in workspace `T1`, to the app `A1`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Forger {
     entries: Vec<Value>,
 }
@@ -57,6 +57,20 @@ impl Forger {
         )
     }
 
+    /// The program looks for posts in a channel, or in a thread of it.
+    pub(super) fn looks(&mut self, channel: &str, thread_ts: Option<&str>) -> &mut Self {
+        match thread_ts {
+            None => {
+                let args = json!({"channel": channel});
+                self.call("conversations.history", &args, &Value::Null)
+            }
+            Some(ts) => {
+                let args = json!({"channel": channel, "ts": ts});
+                self.call("conversations.replies", &args, &Value::Null)
+            }
+        }
+    }
+
     /// A person says hello, and nothing else happens yet.
     pub(super) fn says(&mut self, user: &'static str, channel: &'static str) -> Said {
         self.says_in(user, channel, None)
@@ -68,11 +82,22 @@ impl Forger {
         channel: &'static str,
         thread_ts: Option<&'static str>,
     ) -> Said {
+        self.writes(user, channel, thread_ts, "Hello there")
+    }
+
+    /// A person writes `text`.
+    pub(super) fn writes(
+        &mut self,
+        user: &'static str,
+        channel: &'static str,
+        thread_ts: Option<&'static str>,
+        text: &str,
+    ) -> Said {
         let number = self.entries.len() + 1;
         let ts = format!("1700000000.{number:06}");
         self.put(
             json!({"what": "posted", "team": "T1", "channel": channel, "user": user, "ts": ts,
-            "thread_ts": thread_ts, "text": "Hello there", "via": "person"}),
+            "thread_ts": thread_ts, "text": text, "via": "person"}),
         );
         Said {
             user,

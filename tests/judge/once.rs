@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::bots::Bot;
-use super::facts::{Answer, Facts};
+use super::facts::{Answer, Facts, Look};
 use super::{Promise, Rules, Verdict};
 
-pub(super) fn judge(facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
+pub(super) fn judge(facts: &Facts, verdict: &mut Verdict) {
     let mut of_effect: HashMap<&str, &Answer> = HashMap::new();
     let mut of_greeting: HashMap<(Bot, usize), &Answer> = HashMap::new();
     for answer in &facts.answers {
@@ -16,7 +16,7 @@ pub(super) fn judge(facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
             continue;
         }
         if let Some(before) = of_effect.insert(&answer.effect, answer) {
-            doubled(before, answer, facts, rules, verdict);
+            doubled(before, answer, facts, verdict);
             continue;
         }
         let Some(at) = answer.to else {
@@ -37,46 +37,68 @@ pub(super) fn judge(facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
     }
 }
 
-/// The same post, made again: only a kill excuses it.
-fn doubled(before: &Answer, answer: &Answer, facts: &Facts, rules: &Rules, verdict: &mut Verdict) {
+/// The same post, made again. No kill excuses that, since a post can be looked for; why this one was not found.
+fn doubled(before: &Answer, answer: &Answer, facts: &Facts, verdict: &mut Verdict) {
     let lane = (
         answer.key.app.clone(),
         answer.key.team.clone(),
         answer.channel.clone(),
     );
-    match excuse((before.n, answer.n), &lane, facts, rules) {
-        Ok(()) => verdict.doubled_by_kills += 1,
-        Err(why) => {
-            let text = format!("{} repeats {}: {why}", answer.shown(), before.shown());
-            verdict.broken(Promise::HandledOnce, text);
-        }
-    }
+    let place = (&lane, answer.thread_ts.as_deref());
+    let why = blame((before.n, answer.n), place, facts);
+    let text = format!("{} repeats {}: {why}", answer.shown(), before.shown());
+    verdict.broken(Promise::HandledOnce, text);
 }
 
-/// Whether a kill excuses the second of two equal posts in a lane (app, workspace, channel), and why not.
+/// A lane: app, workspace, channel.
+type Lane = (String, String, String);
+
+/// Whether a kill excuses the second of two equal calls that nobody can look for, and why not.
 pub(super) fn excuse(
     (first, second): (u64, u64),
-    lane: &(String, String, String),
+    app: &str,
     facts: &Facts,
     rules: &Rules,
 ) -> Result<(), &'static str> {
-    let mut rebirths = facts.rebirths.get(&lane.0).into_iter().flatten();
-    let Some(rebirth) = rebirths.find(|n| first < **n && **n < second) else {
+    if rules.are_answers_lost {
+        return Ok(());
+    }
+    if rebirth((first, second), app, facts).is_none() {
         return Err("no kill lies between them");
-    };
-    // A lane goes on only when the note of its last post is durable: then no kill excuses a second one.
-    let is_between = |n: u64| first < n && n < *rebirth;
-    if facts
-        .posts
-        .iter()
-        .any(|post| is_between(post.n) && post.lane == *lane)
-    {
-        return Err("a kill lies between them, but its lane had gone on before it");
     }
     if rules.are_kills_declared {
         Ok(())
     } else {
         Err("a kill lies between them, and none was declared")
+    }
+}
+
+fn rebirth((first, second): (u64, u64), app: &str, facts: &Facts) -> Option<u64> {
+    let mut rebirths = facts.rebirths.get(app).into_iter().flatten().copied();
+    rebirths.find(|n| first < *n && *n < second)
+}
+
+/// Whose fault it is that a post was made twice in this lane and thread.
+pub(super) fn blame(
+    (first, second): (u64, u64),
+    (lane, thread_ts): (&Lane, Option<&str>),
+    facts: &Facts,
+) -> &'static str {
+    let Some(rebirth) = rebirth((first, second), &lane.0, facts) else {
+        // Or Slack got the first from a process that was dead by then, and had been asked for it before.
+        return "no kill lies between them";
+    };
+    // A lane goes on only when the note of its last post is durable: then nothing is to be looked for.
+    let mut posts = facts.posts.iter().filter(|post| post.lane == *lane);
+    if posts.any(|post| first < post.n && post.n < rebirth) {
+        return "a kill lies between them, but its lane had gone on before it";
+    }
+    let of_it = |look: &&Look| look.lane == *lane && look.thread_ts.as_deref() == thread_ts;
+    let mut looks = facts.looks.iter().filter(of_it);
+    if looks.any(|look| rebirth < look.n && look.n < second) {
+        "a kill lies between them, and it was looked for and not found"
+    } else {
+        "a kill lies between them, and it was not looked for"
     }
 }
 
