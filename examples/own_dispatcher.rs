@@ -1,6 +1,7 @@
 //! Functions by event type, as Slack's Python clients have them: a loop that blocks, and a dispatcher.
 //!
 //! `cargo run --example own_dispatcher`, then write on the page or run `/ping`; Ctrl-C ends it.
+#![expect(clippy::print_stdout, reason = "it says where the page is")]
 
 use callboard::prelude::*;
 

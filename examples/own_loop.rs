@@ -1,6 +1,7 @@
 //! A loop of one's own, with other work in it: `read_all` gives what is there and never waits.
 //!
 //! `cargo run --example own_loop`, then write on the page; Ctrl-C ends it.
+#![expect(clippy::print_stdout, reason = "it says where the page is")]
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! A subscription as an async `Stream`, in a runtime of the author's own; commands are answered by hand.
 //!
 //! `cargo run --example own_stream`, then run `/echo something` on the page; Ctrl-C ends it.
+#![expect(clippy::print_stdout, reason = "it says where the page is")]
 
 use callboard::prelude::*;
 use futures_util::StreamExt;

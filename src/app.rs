@@ -7,6 +7,7 @@ mod program;
 mod running;
 #[cfg(test)]
 mod simulation;
+mod steering;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use crate::bot::handler::HandlerActor;
 use crate::bot::subscription::{Feed, Interest, Subscription};
 use crate::config::{Config, Environment, Faults, SystemEnvironment};
 use crate::dispatch::router::{Fault, Router};
+use crate::ingress::{Heard, Listeners};
 
 pub use running::{Ended, Running, StartError};
 
@@ -56,6 +58,7 @@ pub struct Callboard {
     /// Where the simulator listens, when there is no token.
     listen: std::net::SocketAddr,
     environment: SystemEnvironment,
+    listeners: Listeners,
 }
 
 /// Where the built-in simulator listens unless told otherwise.
@@ -94,6 +97,7 @@ impl Callboard {
             handlers: Vec::new(),
             listen: SIM_LISTEN_DEFAULT,
             environment: SystemEnvironment,
+            listeners: Listeners::default(),
         }
     }
 
@@ -109,6 +113,17 @@ impl Callboard {
     #[must_use]
     pub fn handler<H: HandlerActor>(mut self) -> Self {
         self.handlers.push(Registration::of::<H>());
+        self
+    }
+
+    /// Adds a listener, which hears every message, request, error and close of every connection as it passes. Several hear
+    /// it in the order of their adding.
+    ///
+    /// It runs on the thread of all connections, so it must be quick; what it does is not stored, and happens again for
+    /// what Slack delivers again. What is to be done once belongs to a handler or a subscription.
+    #[must_use]
+    pub fn listener(mut self, listener: impl Fn(&Heard<'_>) + Send + Sync + 'static) -> Self {
+        self.listeners.add(listener);
         self
     }
 
@@ -144,10 +159,10 @@ impl Callboard {
     pub fn start(self) -> Result<Running, StartError> {
         let router = Arc::new(Router::new(self.handlers).map_err(StartError::Wiring)?);
         if let Some(config) = self.config.map_err(StartError::Config)? {
-            return running::start(config, router, None);
+            return running::start(config, router, None, self.listeners);
         }
         let (config, simulator) = offline::config(&router, self.listen, &self.environment)?;
-        running::start(config, router, Some(simulator))
+        running::start(config, router, Some(simulator), self.listeners)
     }
 
     /// Runs until SIGTERM or Ctrl-C; says on stdout what runs where, and logs to stderr (`CALLBOARD_LOG` sets

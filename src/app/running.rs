@@ -24,7 +24,7 @@ use crate::flow::effect::Effect;
 use crate::flow::identity::Installs;
 use crate::flow::key::{AppName, home_shard};
 use crate::ingress::supervisor::{Common, Connections, NewApp, NotDone, SupervisorShell};
-use crate::ingress::{Line, LineReport, Standings};
+use crate::ingress::{Line, LineReport, Listeners, Standings};
 use crate::sim::Simulator;
 use crate::slack::id::TeamId;
 use crate::store::{self, Recovered, Store};
@@ -79,7 +79,7 @@ pub struct Running {
     standings: Standings,
     store: PathBuf,
     installs: Installs,
-    connections: Connections,
+    pub(super) connections: Connections,
     router: Arc<Router>,
     simulator: Option<Simulator>,
 }
@@ -202,6 +202,7 @@ pub(super) fn start(
     config: Config,
     router: Arc<Router>,
     simulator: Option<Simulator>,
+    listeners: Listeners,
 ) -> Result<Running, StartError> {
     let clock = Clock::system();
     let store_config = store::Config {
@@ -230,6 +231,7 @@ pub(super) fn start(
         router: Arc::clone(&router),
         installs: installs.clone(),
         standings: standings.clone(),
+        listeners,
         clock,
         control,
     };
@@ -275,6 +277,7 @@ fn new_app(app: &App) -> NewApp {
         slots: app.connection.slots,
         backfill: app.connection.backfill,
         times: app.connection.times,
+        auto_reconnect: app.connection.auto_reconnect,
     }
 }
 
@@ -288,6 +291,7 @@ struct Stage {
     router: Arc<Router>,
     installs: Installs,
     standings: Standings,
+    listeners: Listeners,
     clock: Clock,
     /// Nothing where the socket can't be made.
     control: Option<Control>,
@@ -396,6 +400,7 @@ impl Stage {
             installs: self.installs.clone(),
             shards: shards.iter().cloned().map(inbox::Entrance::new).collect(),
             standings: self.standings.clone(),
+            listeners: self.listeners.clone(),
             api: self.api.clone(),
             clock: self.clock,
         };

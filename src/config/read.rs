@@ -37,6 +37,7 @@ pub(super) const KEYS: [(&str, &[&str]); 6] = [
             "bot_tokens",
             "slots",
             "backfill",
+            "auto_reconnect",
         ],
     ),
 ];
@@ -156,7 +157,7 @@ impl<'a> Reader<'a> {
         network: Option<Network>,
         path: Option<PathBuf>,
         shards: Option<NonZeroUsize>,
-        mut apps: Vec<App>,
+        apps: Vec<App>,
     ) -> Config {
         let base_url_variable = environment::set(self.environment, "SLACK_BASE_URL")
             .and_then(|text| self.kept(&Place::variable("SLACK_BASE_URL"), url::checked(&text)));
@@ -167,12 +168,6 @@ impl<'a> Reader<'a> {
             self.proxy_variables(&mut network, None);
             network
         });
-        for app in &mut apps {
-            let times = &mut app.connection.times;
-            times.ping_every = network.ping_every;
-            times.silence_max = network.silence_max();
-            times.close_within = network.within.close;
-        }
         Config {
             network,
             slack: Slack {

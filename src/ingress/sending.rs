@@ -52,10 +52,14 @@ pub enum NotSent {
     #[error("the connection has no open socket now")]
     NotConnected,
     /// A frame of RTM's for a Socket Mode connection.
-    #[error("that is a frame of RTM, and this is a Socket Mode connection: call the Web API instead")]
+    #[error(
+        "that is a frame of RTM, and this is a Socket Mode connection: call the Web API instead"
+    )]
     NotRtm,
     /// Longer than Slack takes; nothing was sent.
-    #[error("it has {bytes} bytes, and a frame may have {bytes_max}: send less, or call the Web API instead")]
+    #[error(
+        "it has {bytes} bytes, and a frame may have {bytes_max}: send less, or call the Web API instead"
+    )]
     TooLong {
         /// Its length.
         bytes: usize,
@@ -135,7 +139,10 @@ pub(super) fn answer(frame: &[u8]) -> Option<(u64, Sent)> {
     let of = |name| error.and_then(|error| error.get(name));
     let refused = NotSent::Refused {
         code: of("code").and_then(Value::as_i64).unwrap_or_default(),
-        msg: of("msg").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        msg: of("msg")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
     };
     Some((id, Err(refused)))
 }

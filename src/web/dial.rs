@@ -100,6 +100,9 @@ impl Link {
                 let trace = self.network.trace;
                 Ok(Socket {
                     framed: framed.into_map_codec(|codec| Codec::new(codec, sent_bytes_max, trace)),
+                    close_within: within.close,
+                    ping_every: self.network.ping_every,
+                    silence_max: self.network.silence_max(),
                 })
             }
             Ok(Err(error)) => Err(failure::told_of_socket(&error, within)),
@@ -131,6 +134,9 @@ fn tls(chosen: &Tls) -> ClientConfig {
 /// After a [`Fault`] of what was received nothing more is read from it: what follows can't be understood.
 pub struct Socket {
     framed: actix_codec::Framed<BoxedSocket, Codec>,
+    close_within: Duration,
+    ping_every: Duration,
+    silence_max: Duration,
 }
 
 impl std::fmt::Debug for Socket {
@@ -139,16 +145,20 @@ impl std::fmt::Debug for Socket {
     }
 }
 
-#[cfg(test)]
 impl Socket {
-    /// A socket over any stream of bytes, as a client has it.
-    pub(crate) fn over(boxed: BoxedSocket) -> Self {
-        let codec = actix_http::ws::Codec::new().client_mode();
-        let trace = crate::base::network::Trace::default();
-        let framed = actix_codec::Framed::new(boxed, codec);
-        Self {
-            framed: framed.into_map_codec(|codec| Codec::new(codec, 20_000, trace)),
-        }
+    /// How long its closing handshake may take.
+    pub fn close_within(&self) -> Duration {
+        self.close_within
+    }
+
+    /// How often it is to be pinged while it is quiet.
+    pub fn ping_every(&self) -> Duration {
+        self.ping_every
+    }
+
+    /// How long nothing at all may come from it.
+    pub fn silence_max(&self) -> Duration {
+        self.silence_max
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn run(
     let store = folder.path().join("store");
     let text = format!(
         "[slack]\nbase_url = \"{base_url}\"\n[store]\npath = \"{}\"\n[network]\n{network}\n\
-         [[app]]\nname = \"acme\"\napp_token = \"env:APP\"\nbot_tokens = [\"env:BOT\"]\nslots = 1\n",
+         [[app]]\nname = \"acme\"\napp_token = \"env:APP\"\nbot_tokens = [\"env:BOT\"]\n",
         store.display()
     );
     let mut all = vec![("APP", "xapp-1-A1-x"), ("BOT", "xoxb-1")];

@@ -15,5 +15,6 @@ mod restarts;
 mod rtm;
 mod several;
 mod sockets;
+mod steering;
 mod storm;
 mod tickets;

@@ -53,6 +53,8 @@ pub(super) enum Input {
     Idle(Generation),
     /// Time has passed.
     Tick,
+    /// New sockets for those that serve too.
+    Renew,
     /// Close everything, until it is started again; why.
     Halt(String),
 }
@@ -181,6 +183,7 @@ impl Machine {
     fn step_live(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Start => self.start(now),
+            Input::Renew => self.renew(now),
             Input::Ticket(generation) => self.ticket(generation, out),
             Input::Refused(generation, refused) => self.refused(now, generation, &refused, out),
             Input::Opened(generation) => self.opened(now, generation, out),
@@ -204,7 +207,7 @@ impl Machine {
     /// While it is halted only the ends of sockets matter, and a new start.
     fn step_halted(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Start => {
+            Input::Start | Input::Renew => {
                 self.mode = Mode::Live;
                 self.tally.changed();
                 for slot in &mut self.slots {
@@ -225,16 +228,6 @@ impl Machine {
             | Input::Said(..)
             | Input::Idle(_)
             | Input::Heard(..) => {}
-        }
-    }
-
-    /// Whoever asks for a start does not want to wait for the backoff; what Slack asked for stands.
-    fn start(&mut self, now: Instant) {
-        for slot in &mut self.slots {
-            slot.has_served = false;
-            if let Next::Waiting { until } = &mut slot.next {
-                *until = now;
-            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is asked of a connection from outside: whether lost sockets are replaced, and new sockets.
 
-use super::slot::Slot;
-use super::{Generation, Input, Machine, Mode, Output};
+use super::slot::{Next, Slot};
+use super::{Generation, Machine, Mode, Output};
 use crate::base::clock::Instant;
 
 /// Why a connection stops that does not reconnect by itself.
@@ -13,14 +13,24 @@ impl Machine {
         self.terms.is_reconnecting = is_on;
     }
 
+    /// Whoever asks for a start does not want to wait for the backoff; what Slack asked for stands.
+    pub(super) fn start(&mut self, now: Instant) {
+        for slot in &mut self.slots {
+            slot.has_served = false;
+            if let Next::Waiting { until } = &mut slot.next {
+                *until = now;
+            }
+        }
+    }
+
     /// New sockets for those that serve, and for those that are lost.
-    pub(in crate::ingress::connection) fn renew(&mut self, now: Instant, out: &mut Vec<Output>) {
+    pub(super) fn renew(&mut self, now: Instant) {
         for slot in &mut self.slots {
             if slot.serving.is_some() {
                 slot.wanted.get_or_insert_with(|| "asked for".to_owned());
             }
         }
-        self.step(now, Input::Start, out);
+        self.start(now);
     }
 
     /// The newest socket that serves.
