@@ -1,3 +1,5 @@
+//! Subscriptions and dispatchers, without a runtime.
+
 use std::sync::Mutex;
 
 use bytes::Bytes;

@@ -39,6 +39,7 @@ use crate::flow::identity::Installs;
 use crate::flow::key::Key;
 use crate::store::{Queue, Reader, Record, Space, Submission, Submitter};
 use crate::web::{Api, Client};
+use lending::Returned;
 
 /// How soon to look again whether what is full has room.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
@@ -271,6 +272,10 @@ impl InboxShell {
         self.parts.directory.put(key, port);
     }
 
+    fn lend_again_after(wait: Duration, slot: u64, context: &mut Ctx) {
+        context.run_later(wait, move |shell, context| shell.lend_again(slot, context));
+    }
+
     fn take(&mut self, committed: Vec<Committed>, context: &mut Context<Self>) {
         for committed in committed {
             match committed.effect {
@@ -385,6 +390,8 @@ impl InboxShell {
     }
 }
 
+type Ctx = Context<InboxShell>;
+
 impl Actor for InboxShell {
     type Context = Context<Self>;
 }
@@ -444,6 +451,14 @@ impl Handler<FlushWanted> for InboxShell {
     fn handle(&mut self, wanted: FlushWanted, context: &mut Self::Context) {
         self.flushes.push_back(wanted.0);
         self.step(Input::FlushWanted, context);
+    }
+}
+
+impl Handler<Returned> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, returned: Returned, context: &mut Self::Context) {
+        self.returned(returned, context);
     }
 }
 

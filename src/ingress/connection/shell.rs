@@ -380,6 +380,10 @@ impl ConnectionShell {
         }
     }
 
+    fn run(&self, work: impl Future<Output = ()> + 'static, context: &mut Ctx) {
+        context.spawn(work.into_actor(self).map(|(), _, _| ()));
+    }
+
     fn arm(&mut self, context: &mut Ctx) {
         let next = self.machine.next_tick();
         if let Some(wait) = self.alarm.set(next, self.parts.clock.now()) {
@@ -444,5 +448,13 @@ impl Handler<FromPump> for ConnectionShell {
                 self.step(Input::Closed(generation, why), context);
             }
         }
+    }
+}
+
+impl Handler<Order> for ConnectionShell {
+    type Result = ();
+
+    fn handle(&mut self, order: Order, context: &mut Self::Context) {
+        self.obey(order, context);
     }
 }

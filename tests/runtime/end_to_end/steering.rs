@@ -12,6 +12,7 @@ use callboard::slack::id::{AppId, ChannelId};
 use super::sockets::{brisk, line};
 use crate::bots::Greeter;
 use crate::judge::Rules;
+use crate::sentinel::has_logged;
 use crate::stand::{Stand, connected, stand, until};
 
 const STOPPED: &str = "reconnecting is off";
@@ -171,6 +172,8 @@ fn reconnecting_is_switched_off_and_on_again() {
         || matches!(&line(&running, "classic-1").standing, Standing::Stopped(why) if why.contains("reconnecting is off")),
     );
     assert!(!running.is_connected("classic"));
+    // What becomes of connections is logged without anybody asking.
+    assert!(has_logged("not connected, and trying again"));
     running.set_auto_reconnect("classic", true).unwrap();
     running.revive("classic").unwrap();
     let running = connected(running);

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use actix::{AsyncContext, Context, Handler, Message};
-
 use super::super::lent::Next;
 use super::super::machine::Input;
-use super::InboxShell;
+use super::{Ctx, InboxShell};
+use crate::actor::Message;
 use crate::actor::port::WayBack;
 use crate::base::backoff::Backoff;
 use crate::base::limits::{TURN_RETRY_FIRST, TURN_RETRY_MOST};
@@ -22,14 +21,11 @@ const BACKOFF: Backoff = Backoff {
 };
 
 /// What became of a delivery that was lent. At most one for each time that it was handed out.
-#[derive(Debug)]
-struct Returned {
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Returned {
     slot: u64,
     end: End,
-}
-
-impl Message for Returned {
-    type Result = ();
 }
 
 struct Desk(WayBack<InboxShell>);
@@ -41,13 +37,13 @@ impl Settle for Desk {
 }
 
 impl InboxShell {
-    pub(super) fn lend(&mut self, delivery: Delivery, context: &mut Context<Self>) {
+    pub(super) fn lend(&mut self, delivery: Delivery, context: &mut Ctx) {
         let next = self.lending.put(delivery);
         self.go_on(next, context);
     }
 
     /// The key's next delivery of an earlier run may be handed out, if the key is a subscription's.
-    pub(super) fn lend_recorded(&mut self, key: &Key, context: &mut Context<Self>) {
+    pub(super) fn lend_recorded(&mut self, key: &Key, context: &mut Ctx) {
         let next = self.lending.on_record(key);
         self.go_on(next, context);
     }
@@ -56,7 +52,7 @@ impl InboxShell {
         self.parts.router.handler(key.handler())?.feed().cloned()
     }
 
-    fn go_on(&mut self, all: impl IntoIterator<Item = Next>, context: &mut Context<Self>) {
+    fn go_on(&mut self, all: impl IntoIterator<Item = Next>, context: &mut Ctx) {
         for next in all {
             match next {
                 Next::HandOut(slot, attempt) => self.hand_out(slot, attempt),
@@ -64,10 +60,7 @@ impl InboxShell {
                 Next::Survived(slot) => self.step(Input::AttemptSurvived(slot), context),
                 Next::Wait(slot, attempt) => {
                     let wait = BACKOFF.delay(attempt, &mut self.rng);
-                    context.run_later(wait, move |shell, context| {
-                        let next = shell.lending.again(slot);
-                        shell.go_on(next, context);
-                    });
+                    Self::lend_again_after(wait, slot, context);
                 }
                 Next::Commit(slot, settled) => {
                     let outcome = Outcome {
@@ -105,6 +98,17 @@ impl InboxShell {
         }
     }
 
+    /// The wait after a failed attempt is over.
+    pub(super) fn lend_again(&mut self, slot: u64, context: &mut Ctx) {
+        let next = self.lending.again(slot);
+        self.go_on(next, context);
+    }
+
+    pub(super) fn returned(&mut self, returned: Returned, context: &mut Ctx) {
+        let all = self.lending.ended(returned.slot, returned.end);
+        self.go_on(all, context);
+    }
+
     /// Deliveries that are stored, and that no loop of this process is going to read.
     pub(super) fn resting(&self) -> usize {
         let router = &self.parts.router;
@@ -118,14 +122,5 @@ impl InboxShell {
         }
         let lent = self.lending.resting();
         lent.filter(|slot| self.machine.is_stored(*slot)).count() + self.machine.lagging_of(&closed)
-    }
-}
-
-impl Handler<Returned> for InboxShell {
-    type Result = ();
-
-    fn handle(&mut self, returned: Returned, context: &mut Self::Context) {
-        let all = self.lending.ended(returned.slot, returned.end);
-        self.go_on(all, context);
     }
 }

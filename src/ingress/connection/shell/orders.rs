@@ -2,10 +2,10 @@
 
 use std::sync::mpsc::SyncSender;
 
-use actix::{ActorFutureExt, AsyncContext, Handler, Message, WrapFuture};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::{ConnectionShell, Ctx};
+use crate::actor::Message;
 use crate::base::clock::Instant;
 use crate::base::limits::{REPLIES_MAX, SEND_WITHIN};
 use crate::base::secret::Secret;
@@ -14,7 +14,8 @@ use crate::ingress::sending::{Sending, Sent, answer};
 use crate::ingress::{NotSent, Standing, ToSlack, Transport, ticket};
 
 /// What a supervisor tells a connection.
-#[derive(Debug)]
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
 pub enum Order {
     /// Close every socket, for good: the actor ends.
     End,
@@ -36,10 +37,6 @@ pub enum Order {
         ToSlack,
         SyncSender<Result<Option<serde_json::Value>, NotSent>>,
     ),
-}
-
-impl Message for Order {
-    type Result = ();
 }
 
 /// Somebody who waits for Slack's answer to a frame.
@@ -127,14 +124,10 @@ impl ConnectionShell {
             let url = ticket.map(|ticket| ticket.url);
             told.try_send(url.map_err(|refused| refused.error)).ok();
         };
-        context.spawn(asked.into_actor(self).map(|(), _, _| ()));
+        self.run(asked, context);
     }
-}
 
-impl Handler<Order> for ConnectionShell {
-    type Result = ();
-
-    fn handle(&mut self, order: Order, context: &mut Self::Context) {
+    pub(super) fn obey(&mut self, order: Order, context: &mut Ctx) {
         match order {
             Order::End => {
                 self.is_ending = true;
