@@ -16,8 +16,9 @@ use super::job::Job;
 use super::memo::{Memo, Received, To};
 use super::read::Read;
 use crate::base::limits::HOPS_MAX;
+use crate::flow::delivery::Delivery;
 use crate::flow::effect::{Call, Effect, EffectName, MessageRef, Posted};
-use crate::flow::envelope::Context;
+use crate::flow::envelope::{Context, Envelope, Subject};
 use crate::flow::key::{AppName, Key};
 use crate::flow::ports::{Calls, ReadError, Reads};
 use crate::slack::error::Then;
@@ -31,29 +32,35 @@ pub struct Turn {
 
 /// Where a turn stands, and what it may ask.
 pub struct Setting {
-    /// The app that acts.
-    pub app: AppName,
-    /// The key whose turn it is.
-    pub key: Key,
-    /// The delivery's durable name.
-    pub delivery: String,
+    /// What is handled, and whose turn it is.
+    pub delivery: Delivery,
     /// 1 for the first try.
     pub attempt: u32,
-    /// Who caused it, and where.
-    pub context: Context,
-    /// How many messages between keys led to it.
-    pub hops: u32,
     /// Answers reads.
     pub reads: Rc<dyn Reads>,
     /// Makes calls within the turn.
     pub calls: Rc<dyn Calls>,
 }
 
+impl Setting {
+    fn envelope(&self) -> &Envelope {
+        &self.delivery.envelope
+    }
+
+    fn subject(&self) -> &Subject {
+        &self.envelope().subject
+    }
+
+    /// Who caused it, and where.
+    fn context(&self) -> Context {
+        Context::of(self.envelope())
+    }
+}
+
 impl fmt::Debug for Turn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Turn")
-            .field("key", &self.setting.key)
-            .field("delivery", &self.setting.delivery)
+            .field("delivery", &self.setting.delivery.id())
             .field("effects", &self.effects)
             .finish_non_exhaustive()
     }
@@ -62,8 +69,7 @@ impl fmt::Debug for Turn {
 impl fmt::Debug for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Setting")
-            .field("key", &self.key)
-            .field("delivery", &self.delivery)
+            .field("delivery", &self.delivery.id())
             .finish_non_exhaustive()
     }
 }
@@ -83,7 +89,7 @@ impl Turn {
     /// What comes back stands for the message: it can be kept in the state, and named as the thread or the target of
     /// later effects, before Slack has given it a `ts`.
     pub fn say(&mut self, text: impl Into<String>) -> Posted {
-        let channel = self.setting.context.channel.clone();
+        let channel = self.channel().clone();
         self.post(&channel, text)
     }
 
@@ -162,9 +168,9 @@ impl Turn {
         self.effects.push(Effect::Job(crate::flow::effect::Job {
             name: J::NAME.to_owned(),
             input: raw(job)?,
-            key: self.setting.key.as_str().to_owned(),
-            context: self.setting.context.clone(),
-            hops: self.setting.hops,
+            key: self.key().as_str().to_owned(),
+            context: self.setting.context(),
+            hops: self.setting.envelope().hops,
         }));
         Ok(())
     }
@@ -179,25 +185,19 @@ impl Turn {
         M: Memo,
         H: On<Received<M>>,
     {
-        let Setting {
-            app,
-            key,
-            context,
-            hops,
-            ..
-        } = &self.setting;
-        if *hops >= HOPS_MAX {
+        let hops = self.setting.envelope().hops;
+        if hops >= HOPS_MAX {
             let text =
                 format!("{hops} memos, one causing the next, led to this one: a loop between keys");
             return Err(text.into());
         }
-        let target = Key::new(H::NAME, app, &context.team, to.scope, &to.id);
+        let target = Key::new(H::NAME, self.app(), self.team(), to.scope, &to.id);
         self.effects.push(Effect::Memo(crate::flow::effect::Memo {
             name: M::NAME.to_owned(),
             body: raw(memo)?,
             key: target.as_str().to_owned(),
-            from: key.as_str().to_owned(),
-            context: context.clone(),
+            from: self.key().as_str().to_owned(),
+            context: self.setting.context(),
             hops: hops + 1,
         }));
         Ok(())
@@ -217,13 +217,11 @@ impl Turn {
             Value::Object(args) => args,
             _ => Map::new(),
         };
-        let Setting {
-            app,
-            context,
-            reads,
-            ..
-        } = &self.setting;
-        let answer = reads.read(app, &context.team, R::METHOD, args).await?;
+        let answer = self
+            .setting
+            .reads
+            .read(self.app(), self.team(), R::METHOD, args)
+            .await?;
         serde_json::from_slice(&answer).map_err(unreadable)
     }
 
@@ -240,13 +238,8 @@ impl Turn {
         method: &str,
         args: Map<String, Value>,
     ) -> Result<Value, ReadError> {
-        let Setting {
-            app,
-            context,
-            calls,
-            ..
-        } = &self.setting;
-        let called = calls.call(app, &context.team, method.to_owned(), args);
+        let calls = &self.setting.calls;
+        let called = calls.call(self.app(), self.team(), method.to_owned(), args);
         let answer = called.await?;
         serde_json::from_slice(&answer).map_err(|error| ReadError {
             text: format!("{method}: {error}"),
@@ -257,45 +250,45 @@ impl Turn {
 
     /// The message that caused this turn, where a message did.
     pub fn cause(&self) -> Option<Posted> {
-        self.message_at(&self.setting.context.ts)
+        self.message_at(&self.setting.subject().ts)
     }
 
     /// The head of the thread that this turn is about; a message outside threads is the head of its own.
     pub fn thread(&self) -> Option<Posted> {
-        let head = self.message_at(&self.setting.context.thread_ts);
+        let head = self.message_at(&self.setting.subject().thread_ts);
         head.or_else(|| self.cause())
     }
 
     fn message_at(&self, ts: &Ts) -> Option<Posted> {
         (!ts.is_empty()).then(|| Posted {
-            channel: self.setting.context.channel.clone(),
+            channel: self.channel().clone(),
             message: MessageRef::Ts(ts.clone()),
         })
     }
 
     /// The app that is acting, by its configured name.
     pub fn app(&self) -> &AppName {
-        &self.setting.app
+        &self.setting.envelope().app
     }
 
     /// The key whose turn this is.
     pub fn key(&self) -> &Key {
-        &self.setting.key
+        &self.setting.delivery.key
     }
 
     /// The workspace.
     pub fn team(&self) -> &TeamId {
-        &self.setting.context.team
+        &self.setting.envelope().team
     }
 
     /// Who caused the event; empty where nobody did.
     pub fn user(&self) -> &UserId {
-        &self.setting.context.user
+        &self.setting.subject().user
     }
 
     /// Where it happened; empty where that is nowhere.
     pub fn channel(&self) -> &ChannelId {
-        &self.setting.context.channel
+        &self.setting.subject().channel
     }
 
     /// 1 for the first try of this delivery in this process.
@@ -314,7 +307,11 @@ impl Turn {
     }
 
     fn posting(&mut self, channel: &ChannelId, call: Call) -> Posted {
-        let name = EffectName(format!("{}#{}", self.setting.delivery, self.effects.len()));
+        let name = EffectName(format!(
+            "{}#{}",
+            self.setting.delivery.id(),
+            self.effects.len()
+        ));
         self.effects.push(Effect::Call(call));
         Posted {
             channel: channel.clone(),

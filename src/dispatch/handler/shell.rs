@@ -22,7 +22,6 @@ use crate::bot::turn::{Setting, Turn};
 use crate::dispatch::inbox::InboxShell;
 use crate::flow::delivery::Delivery;
 use crate::flow::effect::Effect;
-use crate::flow::envelope::Context as Place;
 use crate::flow::key::Key;
 use crate::flow::ports::{Calls, Reads};
 use crate::store::Reader;
@@ -251,14 +250,10 @@ impl HandlerShell {
         } = &head.message;
         let (slot, within) = (delivery.slot, policy.within);
         let envelope = Arc::clone(&delivery.envelope);
-        let span = tracing::info_span!("turn", key = %self.key, team = %envelope.team, event = %envelope.id, attempt);
+        let span = tracing::info_span!("turn", key = %self.key, event = %envelope.id, attempt = (attempt > 1).then_some(attempt));
         let turn = Turn::new(Setting {
-            app: envelope.app.clone(),
-            key: self.key.clone(),
-            delivery: delivery.id(),
+            delivery: delivery.clone(),
             attempt,
-            context: Place::of(&envelope),
-            hops: envelope.hops,
             reads: Rc::clone(&self.workplace.reads),
             calls: Rc::clone(&self.workplace.calls),
         });
