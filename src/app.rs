@@ -7,6 +7,7 @@ mod program;
 mod running;
 #[cfg(test)]
 mod simulation;
+mod steering;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -14,8 +15,10 @@ use std::sync::Arc;
 
 use crate::bot::activation::Registration;
 use crate::bot::handler::HandlerActor;
+use crate::bot::subscription::{Feed, Interest, Subscription};
 use crate::config::{Config, Environment, Faults, SystemEnvironment};
 use crate::dispatch::router::{Fault, Router};
+use crate::ingress::{Heard, Listeners};
 
 pub use running::{Ended, Running, StartError};
 
@@ -55,6 +58,7 @@ pub struct Callboard {
     /// Where the simulator listens, when there is no token.
     listen: std::net::SocketAddr,
     environment: SystemEnvironment,
+    listeners: Listeners,
 }
 
 /// Where the built-in simulator listens unless told otherwise.
@@ -93,6 +97,7 @@ impl Callboard {
             handlers: Vec::new(),
             listen: SIM_LISTEN_DEFAULT,
             environment: SystemEnvironment,
+            listeners: Listeners::default(),
         }
     }
 
@@ -111,6 +116,41 @@ impl Callboard {
         self
     }
 
+    /// Adds a listener, which hears every message, request, error and close of every connection as it passes. Several hear
+    /// it in the order of their adding.
+    ///
+    /// It runs on the thread of all connections, so it must be quick; what it does is not stored, and happens again for
+    /// what Slack delivers again. What is to be done once belongs to a handler or a subscription.
+    #[must_use]
+    pub fn listener(mut self, listener: impl Fn(&Heard<'_>) + Send + Sync + 'static) -> Self {
+        self.listeners.add(listener);
+        self
+    }
+
+    /// Adds a subscription: a loop of the author's own, beside handlers or instead of them. Each gets what its interest
+    /// is in, also what an earlier run left.
+    ///
+    /// ```no_run
+    /// use callboard::prelude::*;
+    ///
+    /// let (callboard, mut items) =
+    ///     Callboard::from_env().subscribe(Interest::new("loop").event("message"));
+    /// let running = callboard.start()?;
+    /// while let Some(mut item) = items.read() {
+    ///     item.reply("Seen.");
+    ///     item.done();
+    /// }
+    /// # drop(running);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn subscribe(mut self, interest: Interest) -> (Self, Subscription) {
+        let feed = Arc::new(Feed::default());
+        let registration = Registration::of_interest(interest, Arc::clone(&feed));
+        self.handlers.push(registration);
+        (self, Subscription::new(feed))
+    }
+
     /// Starts threads of its own, and comes back as soon as it runs; connections come up in the background, see
     /// [`Running::standings`]. It runs until [`Running::stop`], or until the [`Running`] is dropped.
     ///
@@ -119,10 +159,10 @@ impl Callboard {
     pub fn start(self) -> Result<Running, StartError> {
         let router = Arc::new(Router::new(self.handlers).map_err(StartError::Wiring)?);
         if let Some(config) = self.config.map_err(StartError::Config)? {
-            return running::start(config, router, None);
+            return running::start(config, router, None, self.listeners);
         }
         let (config, simulator) = offline::config(&router, self.listen, &self.environment)?;
-        running::start(config, router, Some(simulator))
+        running::start(config, router, Some(simulator), self.listeners)
     }
 
     /// Runs until SIGTERM or Ctrl-C; says on stdout what runs where, and logs to stderr (`CALLBOARD_LOG` sets

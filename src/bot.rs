@@ -3,17 +3,19 @@
 //!
 //! Read in this order: [`handler`] (what an author implements), [`route`] (which events reach it), [`incoming`] (what
 //! can be received), [`answer`] (what is given back), [`turn`] (what can be done), [`job`] (slow work).
-//! [`activation`] is for the runtime.
+//! [`subscription`] and [`dispatcher`] are for loops of one's own; [`activation`] is for the runtime.
 //!
 //! There is no actix type in any signature here, and nothing here sends or stores: a turn only records.
 pub mod activation;
 pub mod answer;
+pub mod dispatcher;
 pub mod handler;
 pub mod incoming;
 pub mod job;
 pub mod memo;
 pub mod read;
 pub mod route;
+pub mod subscription;
 pub mod turn;
 
 /// What a handler may fail with. Any error converts; its text and causes are kept with the dead letter.

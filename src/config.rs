@@ -98,7 +98,9 @@ pub struct Connection {
     pub slots: usize,
     /// Whether messages that came during a gap of an RTM socket are asked for afterwards.
     pub backfill: bool,
-    /// How long its sockets may take for what; as `[network]` says, unless it is chosen here.
+    /// Whether sockets that are lost are replaced; those that Slack asks to leave are in any case.
+    pub auto_reconnect: bool,
+    /// How long its sockets may take for what.
     pub times: Option<SocketTimes>,
 }
 
@@ -107,6 +109,7 @@ impl Default for Connection {
         Self {
             slots: SLOTS_DEFAULT,
             backfill: false,
+            auto_reconnect: true,
             times: None,
         }
     }

@@ -1,9 +1,11 @@
 //! Frames come in: the Supervisor, one `ConnectionActor` per token, the pump that owns each socket.
 mod backfill;
 pub mod connection;
+mod listener;
 mod liveness;
 mod pump;
 mod rtm;
+mod sending;
 pub(crate) mod socket_mode;
 mod standing;
 pub mod supervisor;
@@ -13,6 +15,8 @@ use crate::base::limits::SocketTimes;
 use crate::base::secret::Secret;
 use crate::flow::key::AppName;
 
+pub use listener::{Heard, Listeners};
+pub use sending::{NotSent, ToSlack};
 pub use standing::{Counters, LineReport, SocketReport, Standing, Standings};
 
 /// One token's connection, as it was configured.
@@ -26,6 +30,8 @@ pub struct Line {
     pub transport: Transport,
     /// How long its sockets may take for what.
     pub times: SocketTimes,
+    /// Whether sockets that are lost are replaced.
+    pub auto_reconnect: bool,
 }
 
 /// How a token connects.

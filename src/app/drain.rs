@@ -17,6 +17,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Lets everything that was taken in come to its end, as far as it does in time.
 pub(super) async fn drain(cast: &Cast) -> Ended {
+    cast.router.close();
     for shard in &cast.shards {
         shard.send(inbox::Stop);
     }
@@ -28,8 +29,8 @@ pub(super) async fn drain(cast: &Cast) -> Ended {
     cast.supervisor.send(supervisor::Stop);
     let until = cast.clock.now() + DRAIN_WITHIN;
     let left = loop {
-        let left = unsettled(cast).await;
-        if left == 0 || cast.clock.now() >= until {
+        let (left, resting) = unsettled(cast).await;
+        if left <= resting || cast.clock.now() >= until {
             break left;
         }
         tokio::time::sleep(LOOK_EVERY).await;
@@ -59,14 +60,17 @@ async fn counts(shard: &WayBack<InboxShell>) -> Option<inbox::Counts> {
     within(answered).await
 }
 
-async fn unsettled(cast: &Cast) -> usize {
-    let mut sum = 0;
+/// How much is not settled, and how much of it nobody works on: it is in the store.
+async fn unsettled(cast: &Cast) -> (usize, usize) {
+    let (mut sum, mut resting) = (0, 0);
     for shard in &cast.shards {
-        sum += counts(shard).await.map_or(1, |counts| counts.unsettled);
+        let counts = counts(shard).await;
+        sum += counts.map_or(1, |counts| counts.unsettled);
+        resting += counts.map_or(0, |counts| counts.resting);
     }
     let (answer, answered) = oneshot::channel();
     cast.outbox.send(egress::Count(answer));
-    sum + within(answered).await.unwrap_or(1)
+    (sum + within(answered).await.unwrap_or(1), resting)
 }
 
 async fn connections(cast: &Cast) -> usize {

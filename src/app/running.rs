@@ -24,7 +24,7 @@ use crate::flow::effect::Effect;
 use crate::flow::identity::Installs;
 use crate::flow::key::{AppName, home_shard};
 use crate::ingress::supervisor::{Common, Connections, NewApp, NotDone, SupervisorShell};
-use crate::ingress::{Line, LineReport, Standings};
+use crate::ingress::{Line, LineReport, Listeners, Standings};
 use crate::sim::Simulator;
 use crate::slack::id::TeamId;
 use crate::store::{self, Recovered, Store};
@@ -68,6 +68,7 @@ pub(super) struct Cast {
     pub(super) shards: Vec<WayBack<InboxShell>>,
     pub(super) outbox: WayBack<OutboxShell>,
     pub(super) connections: Connections,
+    pub(super) router: Arc<Router>,
     pub(super) clock: Clock,
 }
 
@@ -78,7 +79,7 @@ pub struct Running {
     standings: Standings,
     store: PathBuf,
     installs: Installs,
-    connections: Connections,
+    pub(super) connections: Connections,
     router: Arc<Router>,
     simulator: Option<Simulator>,
 }
@@ -201,6 +202,7 @@ pub(super) fn start(
     config: Config,
     router: Arc<Router>,
     simulator: Option<Simulator>,
+    listeners: Listeners,
 ) -> Result<Running, StartError> {
     let clock = Clock::system();
     let store_config = store::Config {
@@ -229,6 +231,7 @@ pub(super) fn start(
         router: Arc::clone(&router),
         installs: installs.clone(),
         standings: standings.clone(),
+        listeners,
         clock,
         control,
     };
@@ -274,6 +277,7 @@ fn new_app(app: &App) -> NewApp {
         slots: app.connection.slots,
         backfill: app.connection.backfill,
         times: app.connection.times,
+        auto_reconnect: app.connection.auto_reconnect,
     }
 }
 
@@ -287,6 +291,7 @@ struct Stage {
     router: Arc<Router>,
     installs: Installs,
     standings: Standings,
+    listeners: Listeners,
     clock: Clock,
     /// Nothing where the socket can't be made.
     control: Option<Control>,
@@ -381,6 +386,7 @@ impl Stage {
             shards,
             outbox,
             connections,
+            router: Arc::clone(&self.router),
             clock: self.clock,
         }
     }
@@ -394,6 +400,7 @@ impl Stage {
             installs: self.installs.clone(),
             shards: shards.iter().cloned().map(inbox::Entrance::new).collect(),
             standings: self.standings.clone(),
+            listeners: self.listeners.clone(),
             api: self.api.clone(),
             clock: self.clock,
         };

@@ -299,6 +299,15 @@ pub const CONTROL_REQUEST_WITHIN: Duration = Duration::from_secs(5);
 /// How long one line of an answer may wait for its reader. Beyond: the connection is closed.
 pub const CONTROL_LINE_WITHIN: Duration = Duration::from_secs(10);
 
+/// Frames of an author's that wait for one socket. Beyond: refused, as an error to whoever sends.
+pub const SENDS_MAX: usize = 64;
+
+/// Frames of an author's on one connection whose answer is waited for. Beyond: refused, as an error to whoever sends.
+pub const REPLIES_MAX: usize = 1024;
+
+/// How long an answer over RTM, or a URL that an author asks for, is waited for. Beyond: an error to whoever asked.
+pub const SEND_WITHIN: Duration = Duration::from_secs(10);
+
 /// The times of a connection's sockets. [`Default`] gives those of this file; tests take shorter ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketTimes {

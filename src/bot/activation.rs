@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::handler::HandlerActor;
 use super::route::{Invoke, Matcher, Routes, RunJob};
+use super::subscription::{Feed, Interest};
 use super::turn::Turn;
 use super::{Error, Result};
 use crate::flow::effect::Effect;
@@ -27,7 +28,16 @@ pub struct Registration {
     /// Its routes, in order.
     pub matchers: Vec<Matcher>,
     pub(crate) jobs: Vec<(&'static str, RunJob)>,
-    pub(crate) make: Arc<dyn Fn() -> Box<dyn Activation> + Send + Sync>,
+    pub(crate) taker: Taker,
+}
+
+/// Who takes what is routed to a registration.
+#[derive(Clone)]
+pub(crate) enum Taker {
+    /// An actor for each key.
+    Actors(Arc<dyn Fn() -> Box<dyn Activation> + Send + Sync>),
+    /// A loop of the author's.
+    Feed(Arc<Feed>),
 }
 
 impl fmt::Debug for Registration {
@@ -50,7 +60,28 @@ impl Registration {
             type_id: TypeId::of::<H>(),
             matchers,
             jobs: routes.jobs,
-            make: Arc::new(move || Box::new(Typed::<H>::new(Arc::clone(&invokes)))),
+            taker: Taker::Actors(Arc::new(move || {
+                Box::new(Typed::<H>::new(Arc::clone(&invokes)))
+            })),
+        }
+    }
+
+    /// A subscription's, which fills `feed`.
+    pub(crate) fn of_interest(interest: Interest, feed: Arc<Feed>) -> Self {
+        Self {
+            name: interest.name,
+            type_id: TypeId::of::<Interest>(),
+            matchers: interest.matchers,
+            jobs: Vec::new(),
+            taker: Taker::Feed(feed),
+        }
+    }
+
+    /// The loop of the author's that takes what is routed to it.
+    pub(crate) fn feed(&self) -> Option<&Arc<Feed>> {
+        match &self.taker {
+            Taker::Actors(_) => None,
+            Taker::Feed(feed) => Some(feed),
         }
     }
 }

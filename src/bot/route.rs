@@ -39,12 +39,14 @@ pub struct Invoked<H> {
 pub(crate) type RunJob =
     fn(Box<RawValue>) -> LocalBoxFuture<'static, std::result::Result<Box<RawValue>, Error>>;
 
+type IsOne = Arc<dyn Fn(Kind, &Subject) -> bool + Send + Sync>;
+
 type Test = dyn Fn(&Subject) -> bool + Send + Sync;
 
 /// When a route is taken.
 #[derive(Clone)]
 pub struct Matcher {
-    is_one: fn(Kind, &Subject) -> bool,
+    is_one: IsOne,
     tests: Vec<Arc<Test>>,
     pub(crate) scope: Scope,
     /// For messages to people: what the route is for.
@@ -84,12 +86,25 @@ impl fmt::Debug for Matcher {
 impl Matcher {
     fn new<E: Incoming>(label: String) -> Self {
         Self {
-            is_one: E::is_one,
+            is_one: Arc::new(E::is_one),
             tests: Vec::new(),
             scope: Scope::User,
             label,
             command: None,
             is_answering: false,
+            policy: Policy::default(),
+        }
+    }
+
+    /// A route to a subscription. Its items belong to their workspace: that is how they are bounded and ordered.
+    pub(crate) fn of_interest(label: String, command: Option<String>, is_one: IsOne) -> Self {
+        Self {
+            is_one,
+            tests: Vec::new(),
+            scope: Scope::Team,
+            label,
+            is_answering: command.is_some(),
+            command,
             policy: Policy::default(),
         }
     }

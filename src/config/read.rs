@@ -37,6 +37,7 @@ pub(super) const KEYS: [(&str, &[&str]); 6] = [
             "bot_tokens",
             "slots",
             "backfill",
+            "auto_reconnect",
         ],
     ),
 ];

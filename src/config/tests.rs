@@ -454,3 +454,14 @@ fn files_are_loaded_by_path_and_named_in_faults() {
         "{broken}"
     );
 }
+
+#[test]
+fn reconnecting_is_on_unless_the_file_says_otherwise() {
+    let off = format!("{APP}auto_reconnect=false\n");
+    for (text, expected) in [(APP, true), (off.as_str(), false)] {
+        let config = parsed(text);
+        assert_eq!(config.apps[0].connection.auto_reconnect, expected);
+    }
+    let lines = faults(&format!("{APP}auto_reconnect=1\n"));
+    assert!(lines[0].contains("auto_reconnect"), "{lines:?}");
+}

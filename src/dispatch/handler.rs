@@ -2,6 +2,7 @@
 mod machine;
 mod shell;
 
+pub(crate) use shell::checked;
 pub use shell::{
     AttemptSurvived, AttemptWanted, HandlerLost, HandlerShell, OnRecord, Routed, TurnEnded,
     TurnResult, Workplace,

@@ -3,6 +3,7 @@
 //! An envelope goes to its actors first; what is not committed within a millisecond is stored as an unfinished
 //! row, and acked then. A fast turn thus costs one durable write, and its ack already means *handled*.
 mod dedupe;
+mod lent;
 mod machine;
 mod messages;
 mod shell;

@@ -142,6 +142,13 @@ impl Router {
         &self.handlers
     }
 
+    /// Subscriptions get nothing more.
+    pub fn close(&self) {
+        for feed in self.handlers.iter().filter_map(Registration::feed) {
+            feed.close();
+        }
+    }
+
     /// Every slash command that is answered, in order.
     pub fn commands(&self) -> Vec<String> {
         let mut commands: Vec<String> = self

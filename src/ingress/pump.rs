@@ -16,6 +16,7 @@ use crate::base::secret::redacted;
 use crate::flow::ack::Released;
 use crate::flow::gate::{Gate, Permit};
 use crate::ingress::liveness::{Liveness, Verdict};
+use crate::ingress::sending::{NotSent, Sending};
 use crate::ingress::standing::Counters;
 
 /// What a pump tells its connection.
@@ -35,6 +36,7 @@ pub(super) type Closing = mpsc::Receiver<()>;
 pub(super) struct Pump<S, T> {
     pub(super) socket: S,
     pub(super) acks: mpsc::Receiver<Released>,
+    pub(super) sends: mpsc::Receiver<Sending>,
     pub(super) closing: Closing,
     pub(super) clock: Clock,
     pub(super) times: SocketTimes,
@@ -102,6 +104,7 @@ where
             let step = tokio::select! {
                 biased;
                 Some(released) = self.acks.recv() => self.ack(released).await,
+                Some(sending) = self.sends.recv() => self.send_frame(sending).await,
                 _ = self.closing.recv() => return self.close(CloseCode::Normal, "we closed it", kept).await,
                 frame = self.socket.next() => {
                     let taken = self.take(frame, &mut liveness, kept).await;
@@ -213,6 +216,35 @@ where
     async fn ping(&mut self, number: u64) -> Result<(), End> {
         self.send(Message::Ping(Bytes::from(format!("{PING}{number}"))))
             .await
+    }
+
+    /// Sends a frame of the author's, who is told when it can't be.
+    async fn send_frame(&mut self, sending: Sending) -> Result<(), End> {
+        let Sending {
+            text,
+            told,
+            is_answered,
+        } = sending;
+        let write = self.socket.send(Message::Text(text.into()));
+        let (sent, end) = match tokio::time::timeout(self.times.silence_max, write).await {
+            Ok(Ok(())) if is_answered => return Ok(()),
+            Ok(Ok(())) => (Ok(None), Ok(())),
+            Ok(Err(Fault::SentTooLong { bytes, max })) => {
+                let bytes_max = max;
+                (Err(NotSent::TooLong { bytes, bytes_max }), Ok(()))
+            }
+            Ok(Err(fault)) => (
+                Err(NotSent::Lost),
+                Err(End(format!("it can't be written: {fault}"))),
+            ),
+            Err(_) => (
+                Err(NotSent::Lost),
+                Err(End("it takes no more bytes".to_owned())),
+            ),
+        };
+        // Whoever asked may have stopped waiting.
+        told.try_send(sent).ok();
+        end
     }
 
     async fn send(&mut self, message: Message) -> Result<(), End> {
@@ -369,6 +401,7 @@ mod tests {
                 to_slack,
             },
             acks: released,
+            sends: mpsc::channel(1).1,
             closing,
             clock: Clock::system(),
             times: SocketTimes::default(),

@@ -4,4 +4,4 @@ mod machine;
 mod shell;
 
 pub use handle::{Connections, NewApp, NotDone};
-pub use shell::{Change, Common, Count, Lifeline, Open, Stop, SupervisorShell, Told, Wish};
+pub use shell::{Change, Common, Count, Lifeline, Open, Pass, Stop, SupervisorShell, Told, Wish};

@@ -151,6 +151,12 @@ impl Reader<'_> {
                 None => self.faults.push(place.fault(is_a(item), expected)),
             }
         }
+        if let Some((place, item)) = self.find(table, at, "auto_reconnect") {
+            match item.as_bool() {
+                Some(is_on) => connection.auto_reconnect = is_on,
+                None => self.faults.push(place.fault(is_a(item), "true or false")),
+            }
+        }
         connection
     }
 

@@ -319,7 +319,7 @@ fn told(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What may refuse a single turn is asked before the next one starts: after that only a whole batch can fail.
-fn checked(outcome: Outcome, is_over_quota: bool) -> Result<Outcome, String> {
+pub(crate) fn checked(outcome: Outcome, is_over_quota: bool) -> Result<Outcome, String> {
     let state = outcome.state.as_ref().map_or(0, Bytes::len);
     if state > STATE_BYTES_MAX {
         return Err(format!(

@@ -288,6 +288,18 @@ impl Machine {
         self.open.len() + self.lagging + self.in_flight.len()
     }
 
+    /// Whether the delivery is a durable row.
+    pub(super) fn is_stored(&self, slot: u64) -> bool {
+        self.open.get(&slot).is_some_and(|open| open.is_durable)
+    }
+
+    /// How many deliveries of these handlers wait on disk.
+    pub(super) fn lagging_of(&self, handlers: &[&str]) -> usize {
+        let theirs = |key: &Key| handlers.contains(&key.handler());
+        let residents = self.residents.iter().filter(|(key, _)| theirs(key));
+        residents.map(|(_, resident)| resident.lagging.len()).sum()
+    }
+
     pub(super) fn step(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Arrived(arrivals) => {

@@ -86,6 +86,8 @@ pub struct Counts {
     pub unacked: usize,
     /// Deliveries, jobs and calls that are not settled or handed over.
     pub unsettled: usize,
+    /// Of them, deliveries in the store that nobody in this process is going to read.
+    pub resting: usize,
 }
 
 /// The way into a shard: a permit for each envelope, then one message for many.

@@ -1,4 +1,5 @@
 //! The actix actor around a shard's inbox.
+mod lending;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -9,6 +10,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
 
 use super::dedupe::Dedupe;
+use super::lent::Lending;
 use super::machine::{Input, Machine, Output};
 use super::messages::{Arrived, Count, Counts, Exhume, FlushWanted, Go, Recovered, Stop, Written};
 use crate::actor::alarm::Alarm;
@@ -19,6 +21,8 @@ use crate::base::clock::{Clock, Instant};
 use crate::base::limits::{
     KEY_MAILBOX_MAX, KEYS_READ_MAX, MARKS_IN_MEMORY, OUTBOX_MAX, SHARD_OPEN_MAX,
 };
+use crate::base::rng::Rng;
+use crate::bot::activation::Taker;
 use crate::dispatch::directory::Directory;
 use crate::dispatch::handler::{
     AttemptSurvived, AttemptWanted, HandlerLost, HandlerShell, OnRecord, Routed, TurnEnded,
@@ -35,6 +39,7 @@ use crate::flow::identity::Installs;
 use crate::flow::key::Key;
 use crate::store::{Queue, Reader, Record, Space, Submission, Submitter};
 use crate::web::{Api, Client};
+use lending::Returned;
 
 /// How soon to look again whether what is full has room.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(10);
@@ -73,6 +78,8 @@ pub struct InboxShell {
     workplace: Workplace,
     calls: VecDeque<Committed>,
     jobs: Jobs,
+    lending: Lending,
+    rng: Rng,
     /// Reads of lagging rows that wait: for the outbox to drain, or for other reads to end.
     reads: VecDeque<(Key, Vec<u64>)>,
     reads_under_way: usize,
@@ -126,6 +133,8 @@ impl InboxShell {
             },
             calls: VecDeque::new(),
             jobs: Jobs::new(Arc::clone(&parts.router)),
+            lending: Lending::default(),
+            rng: Rng::from_system(),
             reads: VecDeque::new(),
             reads_under_way: 0,
             alarm: Alarm::default(),
@@ -197,22 +206,24 @@ impl InboxShell {
         match output {
             // Taken out by `submit`.
             Output::Submit(..) => {}
-            Output::Deliver(delivery, route, policy) => self.deliver(Routed {
-                delivery,
-                route,
-                policy,
-            }),
+            Output::Deliver(delivery, route, policy) => {
+                let routed = Routed {
+                    delivery,
+                    route,
+                    policy,
+                };
+                self.deliver(routed, context);
+            }
             Output::Flushed => {
                 if let Some(waiting) = self.flushes.pop_front() {
                     // Its turn may have timed out meanwhile.
                     let _gone = waiting.send(());
                 }
             }
-            Output::TellOnRecord(key) => {
-                if let Some(port) = self.parts.directory.get(&key) {
-                    port.way_back().send(OnRecord);
-                }
-            }
+            Output::TellOnRecord(key) => match self.parts.directory.get(&key) {
+                Some(port) => port.way_back().send(OnRecord),
+                None => self.lend_recorded(&key, context),
+            },
             Output::Ack(ack, answer) => ack.release(answer),
             Output::Perform(committed) => self.take(committed, context),
             Output::ReadRows(key, rows) => self.reads.push_back((key, rows)),
@@ -234,7 +245,7 @@ impl InboxShell {
     }
 
     /// Hands the delivery to its key's actor, which comes to life if it must.
-    fn deliver(&mut self, routed: Routed) {
+    fn deliver(&mut self, routed: Routed, context: &mut Context<Self>) {
         let routed = match self.parts.directory.offer(routed) {
             Ok(()) => return,
             // The machine counts this bound too, and offers no more than fits.
@@ -250,12 +261,19 @@ impl InboxShell {
         let Some(handler) = self.parts.router.handler(key.handler()) else {
             return;
         };
-        let shell = HandlerShell::new(key.clone(), (handler.make)(), self.workplace.clone());
+        let Taker::Actors(make) = &handler.taker else {
+            return self.lend(routed.delivery, context);
+        };
+        let shell = HandlerShell::new(key.clone(), make(), self.workplace.clone());
         let port = Port::new(shell.start(), KEY_MAILBOX_MAX);
         if port.offer(routed).is_err() {
             tracing::error!(%key, "a new actor takes nothing");
         }
         self.parts.directory.put(key, port);
+    }
+
+    fn lend_again_after(wait: Duration, slot: u64, context: &mut Ctx) {
+        context.run_later(wait, move |shell, context| shell.lend_again(slot, context));
     }
 
     fn take(&mut self, committed: Vec<Committed>, context: &mut Context<Self>) {
@@ -372,6 +390,8 @@ impl InboxShell {
     }
 }
 
+type Ctx = Context<InboxShell>;
+
 impl Actor for InboxShell {
     type Context = Context<Self>;
 }
@@ -431,6 +451,14 @@ impl Handler<FlushWanted> for InboxShell {
     fn handle(&mut self, wanted: FlushWanted, context: &mut Self::Context) {
         self.flushes.push_back(wanted.0);
         self.step(Input::FlushWanted, context);
+    }
+}
+
+impl Handler<Returned> for InboxShell {
+    type Result = ();
+
+    fn handle(&mut self, returned: Returned, context: &mut Self::Context) {
+        self.returned(returned, context);
     }
 }
 
@@ -517,6 +545,7 @@ impl Handler<Count> for InboxShell {
                     .sum::<usize>()
                 + self.calls.len()
                 + self.jobs.len(),
+            resting: self.resting(),
         };
         // Whoever asked may have stopped waiting.
         let _stopped_waiting = count.0.send(counts);

@@ -4,6 +4,7 @@
 //! go, and the old one still acks what it delivered. Slots are replaced one after the other. What a frame means is in
 //! [`says`], a table per transport; everything else is the same for both.
 mod news;
+mod orders;
 mod pace;
 mod report;
 mod says;
@@ -52,6 +53,8 @@ pub(super) enum Input {
     Idle(Generation),
     /// Time has passed.
     Tick,
+    /// New sockets for those that serve too.
+    Renew,
     /// Close everything, until it is started again; why.
     Halt(String),
 }
@@ -86,6 +89,8 @@ pub(super) struct Terms {
     pub(super) slots: usize,
     pub(super) tier: Tier,
     pub(super) times: SocketTimes,
+    /// Whether sockets that are lost are replaced.
+    pub(super) is_reconnecting: bool,
 }
 
 /// A socket that is on its way out.
@@ -171,12 +176,14 @@ impl Machine {
         }
         if self.mode == Mode::Live {
             self.advance(now, out);
+            self.stop_if_left(now, out);
         }
     }
 
     fn step_live(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Start => self.start(now),
+            Input::Renew => self.renew(now),
             Input::Ticket(generation) => self.ticket(generation, out),
             Input::Refused(generation, refused) => self.refused(now, generation, &refused, out),
             Input::Opened(generation) => self.opened(now, generation, out),
@@ -200,11 +207,12 @@ impl Machine {
     /// While it is halted only the ends of sockets matter, and a new start.
     fn step_halted(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Start => {
+            Input::Start | Input::Renew => {
                 self.mode = Mode::Live;
                 self.tally.changed();
                 for slot in &mut self.slots {
                     slot.failures = 0;
+                    slot.has_served = false;
                 }
             }
             Input::Opened(generation) => self.strange(now, generation, out),
@@ -220,15 +228,6 @@ impl Machine {
             | Input::Said(..)
             | Input::Idle(_)
             | Input::Heard(..) => {}
-        }
-    }
-
-    /// Whoever asks for a start does not want to wait for the backoff; what Slack asked for stands.
-    fn start(&mut self, now: Instant) {
-        for slot in &mut self.slots {
-            if let Next::Waiting { until } = &mut slot.next {
-                *until = now;
-            }
         }
     }
 
@@ -254,11 +253,15 @@ impl Machine {
         let free_at = self.free_at(at, is_lost);
         let spare = if is_lost { 0 } else { TICKETS_SPARE };
         let ready_at = self.pace.ready_at(now, spare).max(self.hold.unwrap_or(now));
+        let is_left = self.slots.get(at).is_some_and(|slot| self.is_left(slot));
         let Some(slot) = self.slots.get_mut(at) else {
             return;
         };
         if slot.serving.is_none() == is_lost {
             slot.due = None;
+        }
+        if is_lost && is_left {
+            return;
         }
         if slot.serving.is_none() != is_lost || (!is_lost && slot.wanted.is_none()) {
             return;

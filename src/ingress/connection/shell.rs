@@ -1,5 +1,6 @@
 //! The actix actor around a connection's machine.
 mod frames;
+mod orders;
 mod publish;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use crate::actor::alarm::Alarm;
 use crate::actor::port::WayBack;
 use crate::base::clock::{Clock, Instant};
 use crate::base::limits::{
-    RECONNECT_URL_WITHIN, RTM_SENT_BYTES_MAX, RTM_TICKET_EVERY, RTM_TICKETS_BURST,
+    RECONNECT_URL_WITHIN, RTM_SENT_BYTES_MAX, RTM_TICKET_EVERY, RTM_TICKETS_BURST, SENDS_MAX,
     SOCKET_MODE_SENT_BYTES_MAX, SOCKET_OPEN_MAX, TICKET_EVERY, TICKETS_BURST,
 };
 use crate::base::rng::Rng;
@@ -29,11 +30,15 @@ use crate::flow::gate::Gate;
 use crate::flow::identity::Installs;
 use crate::ingress::backfill::{self, Newest};
 use crate::ingress::pump::{News, Pump};
+use crate::ingress::sending::Sending;
 use crate::ingress::supervisor::{Lifeline, SupervisorShell};
 use crate::ingress::ticket::{self, Known, Refused, Ticket};
-use crate::ingress::{Counters, Line, Standing, Standings, Transport};
+use crate::ingress::{Counters, Heard, Line, Listeners, Standing, Standings, Transport};
 use crate::slack::id::{ChannelId, TeamId, Ts};
 use crate::web::{Api, Client, dial};
+use orders::Waiting;
+
+pub use orders::Order;
 
 /// The longest wait that a back-fill takes upon itself when Slack asks for one.
 const BACKFILL_WAIT_MAX: Duration = Duration::from_mins(2);
@@ -57,6 +62,8 @@ pub struct Parts {
     pub standings: Standings,
     /// Where the Web API is.
     pub api: Api,
+    /// Who hears what passes.
+    pub listeners: Listeners,
     /// The time.
     pub clock: Clock,
 }
@@ -67,24 +74,10 @@ impl Message for FromPump {
     type Result = ();
 }
 
-/// What a supervisor tells a connection.
-#[derive(Debug)]
-pub enum Order {
-    /// Close every socket, for good: the actor ends.
-    End,
-    /// Close every socket, and wait to be revived.
-    Stop,
-    /// Connect again, whatever stopped it, and do not wait for the backoff.
-    Revive,
-}
-
-impl Message for Order {
-    type Result = ();
-}
-
 struct Socket {
     close: mpsc::Sender<()>,
     acks: mpsc::Sender<Released>,
+    sends: mpsc::Sender<Sending>,
     team: TeamId,
     counters: Arc<Counters>,
     /// Envelopes at the last look, when it is on its way out, and how many looks found nothing new.
@@ -107,6 +100,9 @@ pub struct ConnectionShell {
     newest: Newest,
     alarm: Alarm,
     rng: Rng,
+    /// Frames of the author's so far: the ids that RTM answers to.
+    sent: u64,
+    waiting: HashMap<u64, Waiting>,
     shed: u64,
     backfilled: u64,
     standing: Standing,
@@ -135,6 +131,7 @@ fn terms(line: &Line) -> Terms {
         slots,
         tier: Tier { burst, every },
         times: line.times,
+        is_reconnecting: line.auto_reconnect,
     }
 }
 
@@ -158,6 +155,8 @@ impl ConnectionShell {
             newest: Newest::default(),
             alarm: Alarm::default(),
             rng: Rng::from_system(),
+            sent: 0,
+            waiting: HashMap::new(),
             shed: 0,
             backfilled: 0,
             standing: Standing::Down("connecting".to_owned()),
@@ -205,10 +204,12 @@ impl ConnectionShell {
                 }
             }
             Output::Down(why) => {
+                self.failed(&why);
                 tracing::info!(connection, %why, "not connected, and trying again");
                 self.stand(Standing::Down(why));
             }
             Output::Stopped(why) => {
+                self.failed(&why);
                 tracing::error!(connection, %why, "stopped, and not tried again: mend the token or the app's settings, then `callboard revive {connection}`");
                 self.stand(Standing::Stopped(why));
             }
@@ -220,6 +221,14 @@ impl ConnectionShell {
                 );
             }
         }
+    }
+
+    /// Tells listeners that something went wrong.
+    fn failed(&self, why: &str) {
+        self.parts.listeners.tell(&Heard::Error {
+            connection: &self.parts.line.name,
+            why,
+        });
     }
 
     fn ask(&mut self, generation: Generation, context: &mut Ctx) {
@@ -300,11 +309,13 @@ impl ConnectionShell {
     fn pump(&mut self, generation: Generation, team: TeamId, socket: dial::Socket, context: &Ctx) {
         let (close, closing) = mpsc::channel(1);
         let (acks, released) = mpsc::channel(SOCKET_OPEN_MAX);
+        let (sends, to_send) = mpsc::channel(SENDS_MAX);
         let way_back = WayBack::new(context.address());
         let counters = Arc::new(Counters::default());
         let pump = Pump {
             socket,
             acks: released,
+            sends: to_send,
             closing,
             clock: self.parts.clock,
             times: self.parts.line.times,
@@ -316,6 +327,7 @@ impl ConnectionShell {
         let socket = Socket {
             close,
             acks,
+            sends,
             team,
             counters,
             looked_at: (0, 0),
@@ -366,6 +378,10 @@ impl ConnectionShell {
                 },
             ));
         }
+    }
+
+    fn run(&self, work: impl Future<Output = ()> + 'static, context: &mut Ctx) {
+        context.spawn(work.into_actor(self).map(|(), _, _| ()));
     }
 
     fn arm(&mut self, context: &mut Ctx) {
@@ -423,6 +439,12 @@ impl Handler<FromPump> for ConnectionShell {
             News::Frames(frames, shed, _place) => self.frames(generation, frames, shed, context),
             News::Closed(why) => {
                 self.sockets.remove(&generation);
+                self.unanswered(generation);
+                self.parts.listeners.tell(&Heard::Close {
+                    connection: &self.parts.line.name,
+                    generation,
+                    why: &why,
+                });
                 self.step(Input::Closed(generation, why), context);
             }
         }
@@ -433,28 +455,6 @@ impl Handler<Order> for ConnectionShell {
     type Result = ();
 
     fn handle(&mut self, order: Order, context: &mut Self::Context) {
-        match order {
-            Order::End => {
-                self.is_ending = true;
-                if !self.known.is_all() {
-                    // Nobody is going to ask any more.
-                    self.parts.installs.asked(&self.parts.line.app);
-                }
-                self.step(Input::Halt("it ends".to_owned()), context);
-            }
-            Order::Stop => {
-                self.stand(Standing::Stopped("an operator stopped it".to_owned()));
-                self.step(Input::Halt("an operator stopped it".to_owned()), context);
-            }
-            Order::Revive if !self.is_ending => {
-                if self.standing != Standing::Up {
-                    self.stand(Standing::Down("connecting".to_owned()));
-                }
-                // A token that was refused may have been mended at Slack's.
-                self.known.forget();
-                self.step(Input::Start, context);
-            }
-            Order::Revive => {}
-        }
+        self.obey(order, context);
     }
 }

@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
-use super::shell::{Change, Open, SupervisorShell, Told, Wish};
+use super::shell::{Change, Open, Pass, SupervisorShell, Told, Wish};
 use crate::actor::port::WayBack;
 use crate::base::limits::{SLOTS_DEFAULT, SLOTS_MAX, SocketTimes};
 use crate::base::secret::Secret;
 use crate::flow::identity::Installs;
 use crate::flow::key::AppName;
+use crate::ingress::connection::Order;
 use crate::ingress::{Line, LineReport, Standings, Transport};
 
 /// How long the Supervisor may take to answer; it does nothing that takes time.
@@ -31,6 +32,8 @@ pub struct NewApp {
     pub backfill: bool,
     /// How long its sockets may take for what, where it is not as for the others.
     pub times: Option<SocketTimes>,
+    /// Whether sockets that are lost are replaced.
+    pub auto_reconnect: bool,
 }
 
 impl Default for NewApp {
@@ -42,6 +45,7 @@ impl Default for NewApp {
             slots: SLOTS_DEFAULT,
             backfill: false,
             times: None,
+            auto_reconnect: true,
         }
     }
 }
@@ -177,7 +181,23 @@ impl Connections {
         Ok(removed)
     }
 
+    /// Passes an order on to a connection, or to all of an app's.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn order(&self, name: &str, order: impl Fn() -> Order) -> Result<Vec<String>, NotDone> {
+        self.each(name, |name, told| {
+            self.supervisor.send(Pass(name, order(), told));
+        })
+    }
+
     fn change(&self, name: &str, wish: Wish) -> Result<Vec<String>, NotDone> {
+        self.each(name, |name, told| {
+            self.supervisor.send(Change(name, wish, told));
+        })
+    }
+
+    fn each(&self, name: &str, send: impl Fn(String, Told)) -> Result<Vec<String>, NotDone> {
         let names: Vec<String> = {
             let lines = self.locked();
             let meant = lines.iter();
@@ -190,7 +210,7 @@ impl Connections {
             return Err(NotDone::Unknown(name.to_owned()));
         }
         for name in &names {
-            Self::ask(|told| self.supervisor.send(Change(name.clone(), wish, told)))?;
+            Self::ask(|told| send(name.clone(), told))?;
         }
         Ok(names)
     }
@@ -227,6 +247,7 @@ fn lines_of(app: NewApp, known: &[Line], times: SocketTimes) -> Result<Vec<Line>
         name: called,
         transport,
         times: app.times.unwrap_or(times),
+        auto_reconnect: app.auto_reconnect,
     };
     if let Some(app_token) = app.app_token {
         let transport = Transport::SocketMode {

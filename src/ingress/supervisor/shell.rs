@@ -14,7 +14,7 @@ use crate::dispatch::inbox::Entrance;
 use crate::flow::gate::Gate;
 use crate::flow::identity::Installs;
 use crate::ingress::connection::{ConnectionShell, Order, Parts};
-use crate::ingress::{Line, Standings};
+use crate::ingress::{Line, Listeners, Standings};
 use crate::web::{Api, Client};
 
 /// What every connection is made of, beside its line.
@@ -28,6 +28,8 @@ pub struct Common {
     pub standings: Standings,
     /// Where the Web API is.
     pub api: Api,
+    /// Who hears what passes.
+    pub listeners: Listeners,
     /// The time.
     pub clock: Clock,
 }
@@ -60,6 +62,14 @@ pub enum Wish {
 pub struct Change(pub String, pub Wish, pub Told);
 
 impl Message for Change {
+    type Result = ();
+}
+
+/// Pass this order on to the connection of that name; tell whether there is one.
+#[derive(Debug)]
+pub struct Pass(pub String, pub Order, pub Told);
+
+impl Message for Pass {
     type Result = ();
 }
 
@@ -170,6 +180,7 @@ impl SupervisorShell {
             shards: common.shards,
             standings: common.standings,
             api: common.api,
+            listeners: common.listeners,
             clock: common.clock,
         };
         let way_back = WayBack::new(context.address());
@@ -214,6 +225,20 @@ impl Handler<Change> for SupervisorShell {
             Wish::Revive => self.tell(&name, Order::Revive),
             Wish::Remove => self.step(Input::Close(name), context),
         }
+        told.try_send(is_there).ok();
+    }
+}
+
+impl Handler<Pass> for SupervisorShell {
+    type Result = ();
+
+    fn handle(&mut self, Pass(name, order, told): Pass, _: &mut Self::Context) {
+        let is_there = self.lines.contains_key(&name);
+        if let (Order::Reconnecting(is_on), Some(line)) = (&order, self.lines.get_mut(&name)) {
+            // Also for the actor that takes the place of this one, should it die.
+            line.auto_reconnect = *is_on;
+        }
+        self.tell(&name, order);
         told.try_send(is_there).ok();
     }
 }

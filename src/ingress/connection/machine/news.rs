@@ -99,6 +99,7 @@ impl Machine {
         slot.next = super::slot::Next::None;
         let why = slot.wanted.take();
         let old = slot.take_serving(now);
+        slot.has_served = true;
         slot.serving = Some(Serving {
             generation,
             since: now,

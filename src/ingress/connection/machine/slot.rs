@@ -56,6 +56,8 @@ pub(super) struct Slot {
     pub(super) due: Option<Instant>,
     /// How often it was replaced for being deaf, in a row.
     pub(super) deaf: u32,
+    /// A socket served in it since it was last told to connect.
+    pub(super) has_served: bool,
 }
 
 /// Whether a socket is one of the slot's, and where it stands.
@@ -75,6 +77,7 @@ impl Slot {
             failures: 0,
             due: None,
             deaf: 0,
+            has_served: false,
         }
     }
 

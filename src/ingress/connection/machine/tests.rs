@@ -14,6 +14,7 @@ pub(super) fn terms(slots: usize) -> Terms {
             every: Duration::from_millis(1200),
         },
         times: SocketTimes::default(),
+        is_reconnecting: true,
     }
 }
 
@@ -401,4 +402,40 @@ fn failures_are_forgotten_only_after_a_connection_has_held() {
     run.now += RECONNECT_SETTLED;
     run.step(Input::Closed(9, "later".into()));
     assert_eq!(run.machine.slots[0].failures, 1);
+}
+
+#[test]
+fn a_connection_that_does_not_reconnect_stops_with_its_last_socket_and_starts_when_told() {
+    let mut run = Run::two_up();
+    run.machine.set_reconnecting(false);
+    assert_eq!(run.step(Input::Closed(1, "cut".into())), []);
+    // What Slack asks for is no loss.
+    run.now += Duration::from_secs(10);
+    assert_eq!(run.say(2, "refresh_requested"), [Output::Ask(3)]);
+    run.open(3);
+    let all = run.step(Input::Closed(3, "cut".into()));
+    assert!(matches!(all.last(), Some(Output::Stopped(_))), "{all:?}");
+    run.now += Duration::from_secs(10);
+    // The old one that Slack asked to leave still went its way; nothing else happens.
+    assert_eq!(run.step(Input::Tick), [Output::Close(2)]);
+    assert_eq!(run.step(Input::Start).last(), Some(&Output::Ask(4)));
+    // Switched on again before the next loss, it goes on.
+    run.open(4);
+    run.machine.set_reconnecting(true);
+    run.step(Input::Closed(4, "cut".into()));
+    run.now += Duration::from_mins(1);
+    assert!(
+        run.step(Input::Tick)
+            .iter()
+            .any(|it| matches!(it, Output::Ask(_)))
+    );
+}
+
+#[test]
+fn sockets_that_are_asked_for_replace_those_that_serve_one_by_one() {
+    let mut run = Run::two_up();
+    assert_eq!(run.step(Input::Renew), [Output::Ask(3)], "one at a time");
+    let all = run.open(3);
+    assert!(all.contains(&Output::Ask(4)), "{all:?}");
+    assert_eq!(run.machine.serving(), Some(3));
 }

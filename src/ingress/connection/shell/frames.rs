@@ -10,7 +10,7 @@ use super::{ConnectionShell, Ctx};
 use crate::flow::ack::Ack;
 use crate::flow::envelope::{Arrival, Envelope, Kind, Origin, Unreadable};
 use crate::flow::key::home_shard;
-use crate::ingress::{Transport, rtm, socket_mode};
+use crate::ingress::{Heard, Transport, rtm, socket_mode};
 use crate::slack::id::{EnvelopeId, TeamId};
 
 /// What is read of an envelope: itself, what its ack must name, and whether it was delivered before.
@@ -34,6 +34,11 @@ impl ConnectionShell {
                 tracing::warn!(connection = %self.parts.line.name, "a frame that is not UTF-8; it is left alone");
                 continue;
             };
+            self.parts.listeners.tell(&Heard::Message {
+                connection: &self.parts.line.name,
+                generation,
+                text,
+            });
             brought += u64::from(match self.parts.line.transport {
                 Transport::SocketMode { .. } => {
                     let read = socket_mode::read(&frame, text);
@@ -162,7 +167,10 @@ impl ConnectionShell {
                 self.keep_url(generation, url);
                 Rtm::Nothing
             }
-            Read::Own => Rtm::Nothing,
+            Read::Own => {
+                self.answered(&frame);
+                Rtm::Nothing
+            }
             Read::Error(error) => {
                 tracing::warn!(connection, %error, "an error over RTM");
                 Rtm::Error(error.chars().take(200).collect())
@@ -229,6 +237,10 @@ impl ConnectionShell {
             // Nothing tells a second copy of it from the first, but what it causes needs a name of its own.
             envelope.name_anonymous(self.rng.next_u64());
         }
+        self.parts.listeners.tell(&Heard::Request {
+            connection: &self.parts.line.name,
+            envelope: &envelope,
+        });
         let shard = home_shard(&envelope.app, &envelope.team, self.parts.shards.len());
         let (Some(entrance), Some(arrivals)) =
             (self.parts.shards.get(shard), arrivals.get_mut(shard))
