@@ -54,6 +54,7 @@ mod unfolded;
 mod writer;
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -89,6 +90,14 @@ pub enum Error {
         path: String,
         /// The system's words.
         why: String,
+    },
+    /// Its folder was removed or replaced while it was open.
+    #[error(
+        "the store's folder {path} is not the one that was opened any more: somebody removed or replaced it; put it back, or start anew"
+    )]
+    Gone {
+        /// The store's folder.
+        path: String,
     },
     /// A newer Callboard wrote it.
     #[error(
@@ -153,6 +162,9 @@ pub struct Recovered {
     /// The marks that memory should start with.
     pub marks: Vec<Mark>,
 }
+
+/// The file that is locked by the process that has the store open.
+const LOCK: &str = "lock";
 
 /// The path of a store without files: its states and backlog are gone with the process, its acks promise nothing, and
 /// dead letters are only logged. For tests, trials, and bots whose events may be lost.
@@ -226,6 +238,9 @@ impl Store {
         let watch = folder::Watch {
             space: space.clone(),
             free_bytes: Arc::clone(&config.free_bytes),
+            lock: folder::FileId::at(&config.path.join(LOCK)).ok_or_else(|| Error::Gone {
+                path: config.path.display().to_string(),
+            })?,
             on_failure: Arc::clone(&config.on_failure),
         };
         let (folding, fold_thread) =
@@ -315,12 +330,15 @@ fn take_lock(path: &Path) -> Result<File, Error> {
         path: path.display().to_string(),
         why: error.to_string(),
     };
-    std::fs::create_dir_all(path).map_err(unusable)?;
+    // What people wrote is in it: nobody else's to read.
+    let mut folder = std::fs::DirBuilder::new();
+    folder.recursive(true).mode(0o700);
+    folder.create(path).map_err(unusable)?;
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(path.join("lock"))
+        .open(path.join(LOCK))
         .map_err(unusable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -40,7 +40,7 @@ pub enum Error {
         why: String,
     },
     /// It can't be opened.
-    #[error("{0}")]
+    #[error(transparent)]
     Store(#[from] store::Error),
     /// The process that was asked ended, or the line broke.
     #[error("the running process did not answer to the end: {0}")]

@@ -131,7 +131,8 @@ pub const TICKETS_SPARE: u32 = 5;
 /// For how long a `reconnect_url` of RTM may be used: as long as any unused ticket.
 pub const RECONNECT_URL_WITHIN: Duration = Duration::from_secs(30);
 
-/// Bytes of frames that a socket keeps while its connection is busy. Beyond: shed, which is un-acked.
+/// Bytes of frames that a socket keeps while its connection is busy, beside at most [`SOCKET_OPEN_MAX`] frames. Beyond:
+/// shed, which is un-acked.
 pub const SOCKET_KEPT_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Channels whose newest `ts` an RTM connection remembers for its back-fill. Beyond: the oldest are forgotten.

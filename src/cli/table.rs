@@ -5,6 +5,9 @@ use serde_json::Value;
 /// Characters of a line, about; only the last column is cut to fit.
 const WIDTH: usize = 120;
 
+/// Characters of any cell; what is longer is cut, and whole in the lines of JSON.
+const CELL_MAX: usize = 200;
+
 /// Characters that the last column has at least.
 const LAST_MIN: usize = 40;
 
@@ -39,7 +42,8 @@ impl Table {
         let widths: Vec<usize> = (0..count)
             .map(|at| {
                 let cells = self.rows.iter().filter_map(|row| row.get(at));
-                cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+                let widest = cells.map(|cell| cell.chars().count()).max();
+                widest.unwrap_or(0).min(CELL_MAX)
             })
             .collect();
         let before_last: usize = widths.iter().take(count.saturating_sub(1)).sum();
@@ -53,7 +57,7 @@ impl Table {
                     .map(|(at, ((cell, &width), &is_number))| match is_number {
                         true => format!("{cell:>width$}"),
                         false if at + 1 == count => cut(cell, last_max),
-                        false => format!("{cell:<width$}"),
+                        false => format!("{:<width$}", cut(cell, CELL_MAX)),
                     })
                     .collect();
                 cells.join(GAP).trim_end().to_owned()

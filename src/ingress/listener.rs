@@ -26,7 +26,7 @@ pub enum Heard<'a> {
         /// The envelope.
         envelope: &'a Envelope,
     },
-    /// Something went wrong: a socket can't be had or was lost, or a frame can't be read.
+    /// Something went wrong: a socket can't be had, was lost, or is not tried again.
     Error {
         /// The connection.
         connection: &'a str,

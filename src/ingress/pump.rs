@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use crate::base::clock::Clock;
-use crate::base::limits::{SOCKET_BATCH_MAX, SOCKET_KEPT_BYTES_MAX, SocketTimes};
+use crate::base::limits::{SOCKET_BATCH_MAX, SOCKET_KEPT_BYTES_MAX, SOCKET_OPEN_MAX, SocketTimes};
 use crate::base::secret::redacted;
 use crate::flow::ack::Released;
 use crate::flow::gate::{Gate, Permit};
@@ -57,14 +57,14 @@ struct End(String);
 /// Frames that were read and not handed over yet.
 #[derive(Default)]
 struct Kept {
-    frames: Vec<Bytes>,
+    frames: VecDeque<Bytes>,
     bytes: usize,
     shed: u64,
 }
 
 impl Kept {
     fn is_full(&self) -> bool {
-        self.frames.len() >= SOCKET_BATCH_MAX || self.bytes >= SOCKET_KEPT_BYTES_MAX
+        self.frames.len() >= SOCKET_OPEN_MAX || self.bytes >= SOCKET_KEPT_BYTES_MAX
     }
 
     /// Keeps a frame where there is room. Where there is none it is left un-acked, for Slack to deliver again.
@@ -73,8 +73,16 @@ impl Kept {
             self.shed += 1;
         } else {
             self.bytes += frame.len();
-            self.frames.push(frame);
+            self.frames.push_back(frame);
         }
+    }
+
+    /// What is handed over at once.
+    fn batch(&mut self) -> (Vec<Bytes>, u64) {
+        let count = self.frames.len().min(SOCKET_BATCH_MAX);
+        let frames: Vec<Bytes> = self.frames.drain(..count).collect();
+        self.bytes -= frames.iter().map(Bytes::len).sum::<usize>();
+        (frames, std::mem::take(&mut self.shed))
     }
 }
 
@@ -91,7 +99,7 @@ where
         if !kept.frames.is_empty()
             && let Some(permit) = Gate::new(1).try_enter()
         {
-            (self.tell)(News::Frames(kept.frames, kept.shed, permit));
+            (self.tell)(News::Frames(kept.frames.into(), kept.shed, permit));
         }
         (self.tell)(News::Closed(why));
     }
@@ -139,7 +147,7 @@ where
 
     /// Takes what has arrived already, so that many frames make one message.
     async fn take_ready(&mut self, liveness: &mut Liveness, kept: &mut Kept) -> Result<(), End> {
-        while !kept.frames.is_empty() && !kept.is_full() {
+        while !kept.frames.is_empty() && kept.frames.len() < SOCKET_BATCH_MAX {
             let Some(frame) = self.socket.next().now_or_never() else {
                 return Ok(());
             };
@@ -149,11 +157,7 @@ where
     }
 
     fn hand_over(&self, kept: &mut Kept, permit: Permit) {
-        kept.bytes = 0;
-        let (frames, shed) = (
-            std::mem::take(&mut kept.frames),
-            std::mem::take(&mut kept.shed),
-        );
+        let (frames, shed) = kept.batch();
         (self.tell)(News::Frames(frames, shed, permit));
     }
 
@@ -465,17 +469,22 @@ mod tests {
         assert_eq!(batches, 2, "no more than two on their way");
         assert!(handed <= 2 * SOCKET_BATCH_MAX, "{handed}");
         // There is room again: what was kept comes, and how many had to be left out.
-        told.borrow_mut().clear();
-        while told.borrow().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        let shed = match &told.borrow()[0] {
-            News::Frames(kept, shed, _) => {
-                frames - handed - kept.len() == usize::try_from(*shed).unwrap()
+        let (mut came, mut shed) = (handed, 0);
+        while came + shed < frames {
+            told.borrow_mut().clear();
+            while told.borrow().is_empty() {
+                tokio::task::yield_now().await;
             }
-            News::Closed(why) => panic!("{why}"),
-        };
-        assert!(shed, "every frame is handed over or counted");
+            for news in told.borrow().iter() {
+                let News::Frames(frames, left_out, _) = news else {
+                    panic!("{news:?}")
+                };
+                came += frames.len();
+                shed += usize::try_from(*left_out).unwrap();
+            }
+        }
+        assert_eq!(came + shed, frames, "every frame is handed over or counted");
+        assert!(shed > 0, "there was not room for all");
         close.send(()).await.unwrap();
         while !matches!(messages.recv().await, Some(Message::Close(_))) {}
     }

@@ -4,6 +4,7 @@
 //! While it runs it never reads the journal: it is given each batch once that is durable. Only a start reads.
 
 use std::collections::VecDeque;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use super::state::State;
 use super::sum::Sum;
 use super::writer::Batch;
-use super::{Error, FreeBytes, Space, Unfolded, journal};
+use super::{Error, FreeBytes, LOCK, Space, Unfolded, journal};
 use crate::base::clock::{Clock, Instant};
 use crate::base::limits::{
     FOLD_BYTES, FOLD_EVERY, FOLD_WAITING_BYTES_MAX, SPACE_LOOK_EVERY, SUM_EVERY_BYTES,
@@ -254,8 +255,28 @@ struct Work {
 pub(super) struct Watch {
     pub(super) space: Space,
     pub(super) free_bytes: FreeBytes,
+    /// Which file the lock is, so that it is seen when the store is taken away.
+    pub(super) lock: FileId,
     /// Called when the folder ends before its time.
     pub(super) on_failure: Arc<dyn Fn(&Error) + Send + Sync>,
+}
+
+/// Which file a name means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    number: u64,
+}
+
+impl FileId {
+    /// The file of that name; nothing where there is none.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        let file = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: file.dev(),
+            number: file.ino(),
+        })
+    }
 }
 
 impl Work {
@@ -277,6 +298,12 @@ impl Work {
         let mut is_failing = false;
         loop {
             self.watch.space.look(&self.folder, &self.watch.free_bytes);
+            if FileId::at(&self.folder.join(LOCK)) != Some(self.watch.lock) {
+                // Files without a name can still be written; nobody would ever find what is in them.
+                return Err(Error::Gone {
+                    path: self.folder.display().to_string(),
+                });
+            }
             let until = folds_at.min(self.clock.now() + SPACE_LOOK_EVERY);
             // What can't be folded must not pile up here: with the rest the writer waits too.
             let is_stuck = is_failing && self.bytes >= FOLD_BYTES;

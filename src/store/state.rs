@@ -49,6 +49,12 @@ impl State {
             });
         }
         format::bring_up(&mut db, &path)?;
+        // A file that can only be read would be found out at the first fold.
+        db.execute_batch("BEGIN IMMEDIATE; ROLLBACK;")
+            .map_err(|error| Error::Unusable {
+                path: path.display().to_string(),
+                why: error.to_string(),
+            })?;
         Ok(Self { db })
     }
 

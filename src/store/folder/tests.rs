@@ -27,9 +27,12 @@ impl Stand {
         let state = State::open(folder.path()).unwrap();
         let failed = Arc::new(AtomicU64::new(0));
         let failing = Arc::clone(&failed);
+        let lock = folder.path().join(LOCK);
+        std::fs::write(&lock, "").unwrap();
         let watch = Watch {
             space: Space::default(),
             free_bytes,
+            lock: FileId::at(&lock).unwrap(),
             on_failure: Arc::new(move |_| {
                 failing.fetch_add(1, Ordering::SeqCst);
             }),
