@@ -116,6 +116,11 @@ impl Entrance {
         self.gate.inside()
     }
 
+    /// Whether it is time to slow down: three quarters of the room are taken.
+    pub fn is_crowded(&self) -> bool {
+        self.gate.inside() > self.gate.bound() / 4 * 3
+    }
+
     /// Hands over envelopes, each with its permit.
     pub fn put(&self, arrivals: Vec<Arrival>) {
         if !arrivals.is_empty() {

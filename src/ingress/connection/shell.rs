@@ -26,7 +26,7 @@ use crate::base::rng::Rng;
 use crate::base::secret::Secret;
 use crate::dispatch::inbox::Entrance;
 use crate::flow::ack::Released;
-use crate::flow::gate::Gate;
+use crate::flow::gate::{Gate, Permit};
 use crate::flow::identity::Installs;
 use crate::ingress::backfill::{self, Newest};
 use crate::ingress::pump::{News, Pump};
@@ -67,6 +67,12 @@ pub struct Parts {
     /// The time.
     pub clock: Clock,
 }
+
+/// How long a socket's next batch waits for a crowded shard, at most; then it finds room or is shed.
+const HOLD_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether there is room again.
+const HOLD_LOOK_EVERY: Duration = Duration::from_millis(2);
 
 struct FromPump(Generation, News);
 
@@ -335,6 +341,18 @@ impl ConnectionShell {
         self.sockets.insert(generation, socket);
     }
 
+    /// Gives a batch's place back to its pump once the shards have room for more, or after a while. Until then the
+    /// pump keeps what comes, within its bounds: a burst that is faster than its handlers is spread out in time
+    /// rather than shed.
+    fn hold(&self, place: Permit, until: Instant, context: &mut Ctx) {
+        let is_crowded = self.parts.shards.iter().any(Entrance::is_crowded);
+        if is_crowded && self.parts.clock.now() < until {
+            context.run_later(HOLD_LOOK_EVERY, move |shell, context| {
+                shell.hold(place, until, context);
+            });
+        }
+    }
+
     /// Whether a socket on its way out has something to do yet.
     fn look(&mut self, generation: Generation, context: &mut Ctx) {
         let Some(socket) = self.sockets.get_mut(&generation) else {
@@ -436,7 +454,11 @@ impl Handler<FromPump> for ConnectionShell {
 
     fn handle(&mut self, FromPump(generation, news): FromPump, context: &mut Self::Context) {
         match news {
-            News::Frames(frames, shed, _place) => self.frames(generation, frames, shed, context),
+            News::Frames(frames, shed, place) => {
+                self.frames(generation, frames, shed, context);
+                let until = self.parts.clock.now() + HOLD_WITHIN;
+                self.hold(place, until, context);
+            }
             News::Closed(why) => {
                 self.sockets.remove(&generation);
                 self.unanswered(generation);
