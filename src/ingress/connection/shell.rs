@@ -346,11 +346,12 @@ impl ConnectionShell {
     /// rather than shed.
     fn hold(&self, place: Permit, until: Instant, context: &mut Ctx) {
         let is_crowded = self.parts.shards.iter().any(Entrance::is_crowded);
-        if is_crowded && self.parts.clock.now() < until {
-            context.run_later(HOLD_LOOK_EVERY, move |shell, context| {
-                shell.hold(place, until, context);
-            });
+        if !is_crowded || self.parts.clock.now() >= until {
+            return drop(place);
         }
+        context.run_later(HOLD_LOOK_EVERY, move |shell, context| {
+            shell.hold(place, until, context);
+        });
     }
 
     /// Whether a socket on its way out has something to do yet.
